@@ -1,0 +1,84 @@
+//! What ties the parts of the evidence to one challenge and one channel key.
+//!
+//! `H(x)` is SHA-384 over the RFC 8785 (JCS) form of `x`, as KBS protocol 0.4.0 deploys it for every
+//! TEE but IBM Secure Execution.
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha384, Sha512};
+
+/// Length of an SNP or TDX `REPORT_DATA` field (AMD 56860 table 23; Intel TDX `REPORTDATA`).
+pub const REPORT_DATA_LEN: usize = 64;
+
+/// Length of the qualifying data that a quote answers with: one SHA-384 digest.
+pub const QUOTE_NONCE_LEN: usize = 48;
+
+/// What the primary TEE report must carry: the digest over nonce, channel key and the *whole text* of
+/// the additional evidence, zero-padded to 64 bytes.
+///
+/// Proves, once the report verifies, that none of the three was exchanged. Says nothing about who
+/// made the additional evidence.
+pub fn report_data(nonce: &str, tee_pubkey: &Value, additional_evidence: &str) -> [u8; REPORT_DATA_LEN] {
+    pad(&digest(&json!({
+        "additional-evidence": additional_evidence,
+        "nonce": nonce,
+        "tee-pubkey": tee_pubkey,
+    })))
+}
+
+/// What the vTPM's quote must carry in `extraData`.
+pub fn quote_nonce(nonce: &str, tee_pubkey: &Value) -> [u8; QUOTE_NONCE_LEN] {
+    digest(&json!({ "nonce": nonce, "tee-pubkey": tee_pubkey }))
+}
+
+/// The nonce block handed to an SVSM: [`quote_nonce`] zero-padded to 64 bytes.
+pub fn svsm_nonce(nonce: &str, tee_pubkey: &Value) -> [u8; REPORT_DATA_LEN] {
+    pad(&quote_nonce(nonce, tee_pubkey))
+}
+
+/// What the SVSM's VMPL 0 report carries: SHA-512 over nonce block and service manifest
+/// (SVSM specification 1.01, section 7, attestation protocol).
+pub fn svsm_report_data(nonce_block: &[u8; REPORT_DATA_LEN], manifest: &[u8]) -> [u8; REPORT_DATA_LEN] {
+    Sha512::new().chain_update(nonce_block).chain_update(manifest).finalize().into()
+}
+
+fn digest(value: &Value) -> [u8; QUOTE_NONCE_LEN] {
+    // Canonicalisation of a `Value` cannot fail: its keys are strings and its numbers are finite.
+    let text = serde_json_canonicalizer::to_vec(value).unwrap_or_default();
+    Sha384::digest(text).into()
+}
+
+fn pad(digest: &[u8; QUOTE_NONCE_LEN]) -> [u8; REPORT_DATA_LEN] {
+    let mut out = [0; REPORT_DATA_LEN];
+    out[..QUOTE_NONCE_LEN].copy_from_slice(digest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Value {
+        json!({"kty": "EC", "crv": "P-256", "alg": "ECDH-ES+A256KW", "x": "AAAA", "y": "BBBB"})
+    }
+
+    #[test]
+    fn digests_equal_the_known_answers_of_the_deployed_protocol() {
+        assert_eq!(
+            hex::encode(digest(&json!({"b": 1, "a": "test", "c": {"d": "e"}}))),
+            "e71ce8e70d814ba6639c3612ebee0ff1f76f650f8dbb5e47157e0f3f525cd22c4597480a186427c813ca941da78870c3"
+        );
+        assert_eq!(
+            hex::encode(&report_data("bm9uY2U=", &key(), "")[..48]),
+            "d20490d30e5f16cba693abc1ca3c31ed977d2722d0adf01a980972d16913dc38f103c1f12abf477df0523af2b12e4b43"
+        );
+        assert_eq!(
+            hex::encode(quote_nonce("bm9uY2U=", &key())),
+            "84311321a3f9248c2457e978ea553b35b2b6e99f0d949e55b9fc7fc1040807571644e7e47c90a2a673e49a46f265ec7a"
+        );
+    }
+
+    #[test]
+    fn report_data_is_zero_padded() {
+        assert_eq!(report_data("n", &key(), "")[48..], [0; 16]);
+    }
+}

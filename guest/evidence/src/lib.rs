@@ -1,0 +1,15 @@
+//! The bytes that Attester and Verifier must agree on.
+//!
+//! Parsing and bindings only: nothing in this crate reads a file, a clock or a socket, and nothing
+//! checks a signature. A parsed value is *well formed*, never *true*: truth is the verifier's word.
+//!
+//! Every parser takes bytes from an untrusted sender: it returns a typed error or a value that used
+//! every byte, never panics, and never allocates more than a small multiple of its input.
+#![forbid(unsafe_code)]
+
+pub mod binding;
+pub mod bytes;
+pub mod initdata;
+pub mod rcar;
+pub mod reference_values;
+pub mod workload;

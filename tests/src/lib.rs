@@ -1,0 +1,10 @@
+//! The whole system, run for real on one machine: QEMU under TCG, swtpm, Linux IMA, TLS, the broker. The one
+//! simulated thing is the CPU vendor's signing key (`tests/teesim`).
+#![forbid(unsafe_code)]
+
+pub mod acts;
+pub mod broker;
+pub mod http;
+pub mod oci_fixture;
+pub mod process;
+pub mod world;

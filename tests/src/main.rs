@@ -1,0 +1,83 @@
+//! The demo: plays the acts with real guests and prints, for each, what was expected, what was found, the
+//! trust vector and the audit line.
+#![forbid(unsafe_code)]
+
+use anyhow::Result;
+use clap::Parser;
+use sealpod_tests::acts::{Outcome, play};
+use sealpod_tests::world::Firmware;
+use serde_json::Value;
+use std::process::ExitCode;
+
+/// Play the release and the refusal of a secret, with real guests, on this machine.
+#[derive(Parser)]
+#[command(name = "demo")]
+struct Arguments {
+    /// Start the guests without firmware: quicker, but nothing measures the kernel into the vTPM.
+    #[arg(long)]
+    fast: bool,
+    /// Also print everything that the guests and the launcher said.
+    #[arg(long)]
+    verbose: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match demo(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("demo: at least one act went otherwise than expected (run with --verbose to see all output)");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(arguments: &Arguments) -> Result<bool> {
+    let firmware = if arguments.fast { Firmware::Direct } else { Firmware::Ovmf };
+    let verbose = arguments.verbose;
+    let all = play(firmware, &mut |phase| eprintln!("… {phase}"), &mut |number, title, outcome| {
+        show(number, title, outcome, verbose);
+    })?;
+    println!("\n{}", if all { "All acts ended as expected." } else { "NOT all acts ended as expected." });
+    Ok(all)
+}
+
+fn show(number: usize, title: &str, outcome: &Outcome, verbose: bool) {
+    println!("\n── Act {number}: {title}");
+    println!("   expected  {}", outcome.expected);
+    println!("   found     {}", outcome.found);
+    println!("   verdict   {}", if outcome.passed { "as expected" } else { "NOT AS EXPECTED" });
+    if let Some(audit) = &outcome.audit {
+        trust_vector(&audit["trust_vector"]);
+        println!("   audit     {audit}");
+    }
+    if verbose || !outcome.passed {
+        for line in outcome.transcript.lines() {
+            println!("   | {line}");
+        }
+    }
+}
+
+/// The AR4SI trustworthiness vector, a line each.
+fn trust_vector(vector: &Value) {
+    let Some(claims) = vector.as_object() else { return };
+    println!("   trust vector");
+    for (claim, value) in claims {
+        let number = value.as_i64().unwrap_or_default();
+        println!("     {claim:<18} {number:>4}  {}", tier(number));
+    }
+}
+
+/// AR4SI (draft-ietf-rats-ar4si) section 2.3.2: tiers of a claim's value.
+fn tier(value: i64) -> &'static str {
+    match value {
+        -1..=1 => "none",
+        2..=31 | -32..=-2 => "affirming",
+        32..=95 | -96..=-33 => "warning",
+        _ => "contraindicated",
+    }
+}

@@ -1,0 +1,232 @@
+//! Everything one run of the system needs: guest image, reference boot, Reference Values, broker, secret.
+
+use crate::broker::Broker;
+use crate::oci_fixture::write_busybox_layout;
+use crate::process::{Programs, run, succeed, workspace_root};
+use anyhow::{Context as _, Result, bail};
+use sealpod_evidence::workload::ImageDigest;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+/// Path of the secret at the broker.
+pub const RESOURCE: &str = "default/demo/greeting";
+/// The secret itself.
+pub const SECRET: &str = "the launch code is 0000";
+/// Where the secret appears in the container.
+pub const SECRET_PATH: &str = "/run/secrets/greeting";
+
+/// A guest under TCG takes seconds; on a busy machine it may take ten times as long.
+const GUEST: Duration = Duration::from_secs(300);
+const SHORT: Duration = Duration::from_secs(60);
+
+/// How the guest is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// Kernel started by QEMU's own loader: quick, and the boot log says nothing of the kernel.
+    Direct,
+    /// OVMF with measured boot.
+    Ovmf,
+}
+
+impl Firmware {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Ovmf => "ovmf",
+        }
+    }
+}
+
+/// The prepared system.
+#[derive(Debug)]
+pub struct World {
+    programs: Programs,
+    directory: tempfile::TempDir,
+    firmware: Firmware,
+    broker: Broker,
+    image: ImageDigest,
+}
+
+/// One pod to run.
+#[derive(Debug)]
+pub struct Pod<'a> {
+    /// Name, unique within the world.
+    pub name: &'a str,
+    /// Argument vector of the container.
+    pub args: &'a [&'a str],
+    /// More arguments for `sealpod run`.
+    pub run_options: &'a [&'a str],
+    /// Environment of the simulated platform.
+    pub platform: &'a [(&'a str, &'a Path)],
+}
+
+impl World {
+    /// Prepare everything; `say` is told each phase as it begins.
+    pub fn prepare(firmware: Firmware, say: &mut dyn FnMut(&str)) -> Result<Self> {
+        let programs = Programs::locate()?;
+        let directory = tempfile::Builder::new().prefix("sealpod-world-").tempdir()?;
+        let at = |name: &str| directory.path().join(name);
+        say("making the container image and the test initrd");
+        let image = write_busybox_layout(&at("layout"))?;
+        make_test_image(&programs, &at("image"))?;
+        write_platform_wrapper(&programs, &at("qemu-snp"), firmware)?;
+        say("starting the broker");
+        std::fs::create_dir(at("broker"))?;
+        let broker = Broker::start(&programs, &at("broker"))?;
+        std::fs::write(at("secret"), SECRET)?;
+        broker.admin(&["secret", "set", RESOURCE, "--file", &at("secret").display().to_string()])?;
+        let world = Self { programs, firmware, broker, image, directory };
+        say("starting the guest once, to record its firmware's boot log");
+        world.record_boot_log()?;
+        say("computing the Reference Values");
+        world.register_reference_values()?;
+        Ok(world)
+    }
+
+    /// The broker.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// A path in the world's own directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The programs under test.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// Digest of the container image.
+    pub fn image(&self) -> ImageDigest {
+        self.image
+    }
+
+    /// Write the pod's initdata, tell the broker to expect it, run the pod to its end.
+    pub fn run(&self, pod: &Pod<'_>) -> Result<Output> {
+        let initdata = self.path(&format!("{}.toml", pod.name));
+        let mut generate = self.programs.command("sealpod");
+        generate.args(["policy", "generate", "--allow-output"]);
+        self.add_secret(&mut generate);
+        generate.arg("--output").arg(&initdata).arg(self.path("layout")).arg("--").args(pod.args);
+        succeed(&mut generate, SHORT)?;
+        let reference = self.path(&format!("{}.json", pod.name));
+        succeed(
+            self.programs.command("sealpod-images").arg("reference-values").arg("--initdata").arg(&initdata).arg("-o").arg(&reference),
+            SHORT,
+        )?;
+        self.broker.admin(&["reference", "add", &reference.display().to_string()])?;
+
+        let mut command = self.sealpod(&["run"]);
+        self.add_machine(&mut command);
+        command.args(["--name", pod.name]).arg("--policy").arg(&initdata).args(pod.run_options);
+        for (name, value) in pod.platform {
+            command.env(name, value);
+        }
+        command.arg(self.path("layout")).arg("--").args(pod.args);
+        run(&mut command, GUEST)
+    }
+
+    /// A `sealpod` command on this world's state directory.
+    pub fn sealpod(&self, arguments: &[&str]) -> Command {
+        let mut command = self.programs.command("sealpod");
+        command.arg("--state-dir").arg(self.path("state")).args(arguments);
+        command
+    }
+
+    fn add_secret(&self, command: &mut Command) {
+        command.args(["--kbs", &self.broker.url()]).arg("--kbs-ca").arg(self.broker.ca());
+        command.args(["--secret", &format!("greeting=kbs:///{RESOURCE}:{SECRET_PATH}")]);
+    }
+
+    fn add_machine(&self, command: &mut Command) {
+        command
+            .args(["--platform", "snp", "--accel", "tcg", "--firmware", self.firmware.name()])
+            .arg("--qemu")
+            .arg(self.path("qemu-snp"))
+            .arg("--image-dir")
+            .arg(self.path("image"))
+            .args(["--kbs-connect", self.broker.address()]);
+    }
+
+    fn record_boot_log(&self) -> Result<()> {
+        let mut command = self.sealpod(&["boot-log"]);
+        self.add_machine(&mut command);
+        succeed(command.arg("--output").arg(self.path("boot.bin")), GUEST)?;
+        Ok(())
+    }
+
+    fn register_reference_values(&self) -> Result<()> {
+        let guest = self.path("guest-reference.json");
+        succeed(
+            self.programs
+                .command("sealpod-images")
+                .args(["reference-values", "--firmware", self.firmware.name(), "--boot-log"])
+                .arg(self.path("boot.bin"))
+                .arg("--image-dir")
+                .arg(self.path("image"))
+                .arg("-o")
+                .arg(&guest),
+            SHORT,
+        )?;
+        let container = self.path("container-reference.json");
+        succeed(
+            self.programs
+                .command("sealpod-images")
+                .args(["reference-values", "--oci"])
+                .arg(self.path("layout"))
+                .arg("-o")
+                .arg(&container),
+            SHORT,
+        )?;
+        self.broker.admin(&[
+            "reference",
+            "add",
+            &guest.display().to_string(),
+            &container.display().to_string(),
+        ])?;
+        Ok(())
+    }
+}
+
+/// Where `scripts/setup` put the guest image.
+pub fn guest_image_directory() -> PathBuf {
+    std::env::var_os("SEALPOD_IMAGE").map_or_else(|| workspace_root().join("out/image"), PathBuf::from)
+}
+
+/// The shipped guest image with the simulator's guest half appended to its initrd.
+fn make_test_image(programs: &Programs, directory: &Path) -> Result<()> {
+    let shipped = guest_image_directory();
+    if !shipped.join("manifest.json").is_file() {
+        bail!("no guest image in {}; run ./scripts/setup first", shipped.display());
+    }
+    std::fs::create_dir_all(directory)?;
+    for entry in std::fs::read_dir(&shipped)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), directory.join(entry.file_name()))?;
+    }
+    let cpio = directory.join("teesim.cpio");
+    succeed(programs.command("teesim").args(["cpio", "-o"]).arg(&cpio), SHORT)?;
+    let mut initrd = std::fs::read(shipped.join("initrd")).context("no initrd")?;
+    // The kernel looks for the next archive at a multiple of four.
+    initrd.resize(initrd.len().next_multiple_of(4), 0);
+    initrd.extend(std::fs::read(&cpio)?);
+    std::fs::write(directory.join("initrd"), initrd)?;
+    std::fs::remove_file(cpio)?;
+    Ok(())
+}
+
+/// A program that the launcher takes for QEMU on an SNP machine.
+fn write_platform_wrapper(programs: &Programs, path: &Path, firmware: Firmware) -> Result<()> {
+    let script = format!(
+        "#!/bin/sh\nexport TEESIM_FIRMWARE={}\nexec '{}' qemu \"$@\"\n",
+        firmware.name(),
+        programs.path("teesim").display()
+    );
+    std::fs::write(path, script)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}
