@@ -116,7 +116,8 @@ pub fn replayed_evidence(world: &World) -> Result<Outcome> {
         .context("no attestation was allowed so far")?;
     let archived = world.broker().evidence(attested["id"].as_str().context("audit line without id")?)?;
     let (answer, _) = replay(world, &archived)?;
-    let mut outcome = refused(world, answer.body.to_string(), &[7], |_| true, "refused at step 7 (report data)")?;
+    let mut outcome =
+        refused(world, answer.body.to_string(), &[7], |_| true, "refused at step 7 (report data)")?;
     outcome.passed &= answer.status == 401;
     Ok(outcome)
 }
@@ -150,7 +151,9 @@ pub fn exchanged_vtpm(world: &World) -> Result<Outcome> {
         .context("no attestation was allowed so far")?;
     let archived = world.broker().evidence(attested["id"].as_str().context("audit line without id")?)?;
     let additional: Value = serde_json::from_str(
-        archived["request"]["tee-evidence"]["additional_evidence"].as_str().context("no additional evidence")?,
+        archived["request"]["tee-evidence"]["additional_evidence"]
+            .as_str()
+            .context("no additional evidence")?,
     )?;
     let other_ek = base64::engine::general_purpose::STANDARD
         .decode(additional["tpm"]["ek_public"].as_str().context("no EK in the archived evidence")?)?;

@@ -46,7 +46,15 @@ impl Client {
     fn send(&self, path: &str, more: &[&str]) -> Result<Answer> {
         let output = succeed(
             Command::new("curl")
-                .args(["-sS", "--noproxy", "*", "-H", "content-type: application/json", "-w", "\n%{http_code}"])
+                .args([
+                    "-sS",
+                    "--noproxy",
+                    "*",
+                    "-H",
+                    "content-type: application/json",
+                    "-w",
+                    "\n%{http_code}",
+                ])
                 .arg("--cacert")
                 .arg(&self.ca)
                 .arg("-c")

@@ -26,7 +26,9 @@ fn main() -> ExitCode {
     match demo(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            eprintln!("demo: at least one act went otherwise than expected (run with --verbose to see all output)");
+            eprintln!(
+                "demo: at least one act went otherwise than expected (run with --verbose to see all output)"
+            );
             ExitCode::FAILURE
         }
         Err(error) => {

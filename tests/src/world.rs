@@ -115,7 +115,13 @@ impl World {
         succeed(&mut generate, SHORT)?;
         let reference = self.path(&format!("{}.json", pod.name));
         succeed(
-            self.programs.command("sealpod-images").arg("reference-values").arg("--initdata").arg(&initdata).arg("-o").arg(&reference),
+            self.programs
+                .command("sealpod-images")
+                .arg("reference-values")
+                .arg("--initdata")
+                .arg(&initdata)
+                .arg("-o")
+                .arg(&reference),
             SHORT,
         )?;
         self.broker.admin(&["reference", "add", &reference.display().to_string()])?;

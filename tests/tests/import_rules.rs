@@ -22,7 +22,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const MUST_NOT_TOUCH: &[(&str, &[&str])] = &[
     (
         "sealpod-evidence",
-        &["tokio", "futures", "hyper", "nix", "libc", "log", "tracing", "aws-lc-rs", "ring", "sev", "x509-cert"],
+        &[
+            "tokio",
+            "futures",
+            "hyper",
+            "nix",
+            "libc",
+            "log",
+            "tracing",
+            "aws-lc-rs",
+            "ring",
+            "sev",
+            "x509-cert",
+        ],
     ),
     ("sealpod-verifier", &["tokio", "futures", "hyper", "nix", "libc", "log", "tracing", "redb", "axum"]),
     ("sealpod-channel", &["nix", "libc", "hyper"]),
@@ -32,8 +44,16 @@ const MUST_NOT_TOUCH: &[(&str, &[&str])] = &[
 const TEST_ONLY: &[&str] = &["sealpod-testkit", "sealpod-teesim", "sealpod-tests"];
 
 /// Source text that a pure crate may not contain outside of tests: the standard library's side effects.
-const IMPURE_TEXT: &[&str] =
-    &["std::fs", "std::net", "std::env", "std::process", "SystemTime::now", "Instant::now", "println!", "eprintln!"];
+const IMPURE_TEXT: &[&str] = &[
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "SystemTime::now",
+    "Instant::now",
+    "println!",
+    "eprintln!",
+];
 
 struct Dependencies {
     normal: BTreeSet<String>,

@@ -201,10 +201,7 @@ mod tests {
         assert_eq!(swap("sha256", "sha512"), InitdataError::Algorithm { found: "sha512".into() });
         assert_eq!(swap("sealpod.toml", "other.toml"), InitdataError::NoPolicy);
         assert!(matches!(swap("allow_output", "allow_everything"), InitdataError::Syntax(_)));
-        assert!(matches!(
-            Initdata::parse(&"#".repeat(MAX_LEN + 1)),
-            Err(InitdataError::TooLong { .. })
-        ));
+        assert!(matches!(Initdata::parse(&"#".repeat(MAX_LEN + 1)), Err(InitdataError::TooLong { .. })));
     }
 
     #[test]

@@ -116,9 +116,8 @@ impl FromStr for ResourcePath {
     type Err = ResourcePathError;
     fn from_str(text: &str) -> Result<Self, ResourcePathError> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-        let segment = |s: &str| {
-            s.bytes().next().is_some_and(plain) && s.bytes().all(|b| plain(b) || b == b'.')
-        };
+        let segment =
+            |s: &str| s.bytes().next().is_some_and(plain) && s.bytes().all(|b| plain(b) || b == b'.');
         if text.len() <= MAX_RESOURCE_PATH && text.split('/').count() == 3 && text.split('/').all(segment) {
             Ok(Self(text.to_owned()))
         } else {
