@@ -1,0 +1,103 @@
+//! `sealpod-images reference-values`.
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+use sealpod_evidence::reference_values::{ReferenceDocument, VERSION};
+use sealpod_images::build::{INITRD, KERNEL, MANIFEST, Manifest};
+use sealpod_images::launch::Launch;
+use sealpod_images::recipe::SNP_FIRMWARE_FILE;
+use sealpod_images::reference;
+use std::path::PathBuf;
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Firmware {
+    Direct,
+    Ovmf,
+}
+
+/// Print the Reference Values of a guest image or of initdata documents as one JSON document.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  sealpod-images reference-values --image-dir out/image --firmware ovmf --boot-log boot.bin -o guest.json\n  \
+    sealpod-images reference-values --initdata pod.toml -o pod.json"
+)]
+pub struct Arguments {
+    /// Guest image directory.
+    #[arg(long, value_name = "DIR")]
+    image_dir: Option<PathBuf>,
+    /// The initrd as booted, where it is not the image directory's.
+    #[arg(long, value_name = "FILE")]
+    initrd: Option<PathBuf>,
+    /// How the reference boot of --boot-log was made.
+    #[arg(long, value_enum, default_value = "ovmf")]
+    firmware: Firmware,
+    /// Firmware of the SNP machine; by default the image directory's.
+    #[arg(long, value_name = "FILE")]
+    snp_firmware: Option<PathBuf>,
+    /// Kernel command line; by default the image's own.
+    #[arg(long)]
+    cmdline: Option<String>,
+    /// Number of vCPUs.
+    #[arg(long, default_value_t = 1)]
+    vcpus: u32,
+    /// vCPU model.
+    #[arg(long, default_value = "EPYC-v4")]
+    vcpu_type: String,
+    /// Memory of the machine; by default the usual sizes are tried.
+    #[arg(long, value_name = "MIB")]
+    memory: Option<u64>,
+    /// TCG2 log of a trusted reference boot (`sealpod boot-log`).
+    #[arg(long, value_name = "FILE")]
+    boot_log: Option<PathBuf>,
+    /// initdata document to accept; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    initdata: Vec<PathBuf>,
+    /// Write here instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let mut document = match &arguments.image_dir {
+        Some(directory) => guest(arguments, directory)?,
+        None if arguments.initdata.is_empty() => {
+            bail!("nothing to compute from; give --image-dir or --initdata")
+        }
+        None => {
+            ReferenceDocument { version: VERSION, description: "initdata".to_owned(), ..Default::default() }
+        }
+    };
+    reference::add_initdata(&mut document, &arguments.initdata)?;
+    let text = format!("{}\n", serde_json::to_string_pretty(&document)?);
+    match &arguments.output {
+        Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display())),
+        None => {
+            print!("{text}");
+            Ok(())
+        }
+    }
+}
+
+fn guest(arguments: &Arguments, directory: &std::path::Path) -> Result<ReferenceDocument> {
+    let manifest = directory.join(MANIFEST);
+    let text = std::fs::read(&manifest).with_context(|| {
+        format!("cannot read {}; build the image with `sealpod-images build`", manifest.display())
+    })?;
+    let manifest: Manifest =
+        serde_json::from_slice(&text).context("manifest.json is not a guest image's manifest")?;
+    let in_directory =
+        |given: &Option<PathBuf>, name: &str| given.clone().unwrap_or_else(|| directory.join(name));
+    let launch = Launch {
+        firmware: &in_directory(&arguments.snp_firmware, SNP_FIRMWARE_FILE),
+        kernel: &directory.join(KERNEL),
+        initrd: &in_directory(&arguments.initrd, INITRD),
+        command_line: arguments.cmdline.as_deref().unwrap_or(&manifest.cmdline),
+        vcpus: arguments.vcpus,
+        vcpu_type: &arguments.vcpu_type,
+    };
+    let boot = arguments
+        .boot_log
+        .as_deref()
+        .map(|log| (log, arguments.firmware == Firmware::Ovmf, arguments.memory));
+    Ok(reference::guest(&launch, boot)?)
+}

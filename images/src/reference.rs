@@ -1,0 +1,108 @@
+//! Reference Values of a guest image, computed from its files.
+
+use crate::boot::{BootError, BootInputs, boot_reference};
+use crate::cpio::{CpioError, Object, unpack};
+use crate::launch::{Launch, LaunchError, launch_digest};
+use sealpod_evidence::bytes::HexArray;
+use sealpod_evidence::initdata::{Initdata, InitdataError};
+use sealpod_evidence::reference_values::{
+    FileSet, InitdataReference, ReferenceDocument, SnpMeasurement, VERSION,
+};
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Why there are no Reference Values.
+#[derive(Debug, thiserror::Error)]
+pub enum ReferenceError {
+    /// An input cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// See [`CpioError`].
+    #[error(transparent)]
+    Cpio(#[from] CpioError),
+    /// See [`LaunchError`].
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// See [`BootError`].
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// An initdata document is not one.
+    #[error("{path}: {source}")]
+    Initdata {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: InitdataError,
+    },
+}
+
+/// Everything about one guest image: launch digest, files, and the boot if a log of a reference boot is given.
+pub fn guest(
+    launch: &Launch<'_>,
+    boot: Option<(&Path, bool, Option<u64>)>,
+) -> Result<ReferenceDocument, ReferenceError> {
+    let (kernel, initrd) = (read(launch.kernel)?, read(launch.initrd)?);
+    let measurement = SnpMeasurement {
+        measurement: launch_digest(launch)?,
+        description: format!(
+            "{} vCPU(s) of type {}, kernel SHA-256 {}, initrd SHA-256 {}, command line {:?}",
+            launch.vcpus,
+            launch.vcpu_type,
+            hex::encode(Sha256::digest(&kernel)),
+            hex::encode(Sha256::digest(&initrd)),
+            launch.command_line
+        ),
+    };
+    let mut document = ReferenceDocument {
+        version: VERSION,
+        description: "sealpod guest image".to_owned(),
+        snp_measurements: vec![measurement],
+        files: vec![guest_files(&initrd)?],
+        ..ReferenceDocument::default()
+    };
+    if let Some((log, ovmf, memory_mib)) = boot {
+        let log = read(log)?;
+        let inputs =
+            BootInputs { kernel: &kernel, initrd: &initrd, command_line: launch.command_line, memory_mib };
+        document.boot.push(boot_reference(&log, ovmf.then_some(&inputs))?);
+    }
+    Ok(document)
+}
+
+/// Add the digests of initdata documents, each parsed and checked first.
+pub fn add_initdata(document: &mut ReferenceDocument, paths: &[PathBuf]) -> Result<(), ReferenceError> {
+    for path in paths {
+        let text = String::from_utf8_lossy(&read(path)?).into_owned();
+        let initdata = Initdata::parse(&text)
+            .map_err(|source| ReferenceError::Initdata { path: path.clone(), source })?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        document.initdata.push(InitdataReference { sha256: initdata.digest(), description: name });
+    }
+    Ok(())
+}
+
+/// Regular files of an initrd, by the path at which the kernel's IMA will name them.
+pub fn guest_files(initrd: &[u8]) -> Result<FileSet, CpioError> {
+    let tree = unpack(initrd)?;
+    let files = tree.iter().filter_map(|(path, object)| match object {
+        Object::File(_, content) => {
+            Some((format!("/{path}"), vec![HexArray(Sha256::digest(content).into())]))
+        }
+        _ => None,
+    });
+    Ok(FileSet {
+        image: None,
+        description: "files of the guest image's initrd".to_owned(),
+        files: files.collect(),
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ReferenceError> {
+    fs::read(path).map_err(|source| ReferenceError::Read { path: path.to_owned(), source })
+}
