@@ -1,0 +1,43 @@
+//! The end of a machine's serial console, safe to show on a terminal.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+/// How much of the console's end is looked at.
+const TAIL: i64 = 4096;
+const LINES: usize = 12;
+
+/// The last lines, without control characters: the guest must not steer the terminal.
+pub fn tail(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    if let Ok(mut file) = std::fs::File::open(path) {
+        // A file shorter than the tail is read from its start.
+        let _ = file.seek(SeekFrom::End(-TAIL)).or_else(|_| file.seek(SeekFrom::Start(0)));
+        let _ = file.take(TAIL as u64).read_to_end(&mut bytes);
+    }
+    let text = printable(&String::from_utf8_lossy(&bytes));
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines = &lines[lines.len().saturating_sub(LINES)..];
+    if lines.is_empty() {
+        return "  (the console is empty)".to_owned();
+    }
+    lines.iter().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Text from the guest with control characters other than line ends taken out.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_has_no_control_characters() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "a\r\n\x1b[2Jb\n").unwrap();
+        assert_eq!(tail(file.path()), "  | a\n  | [2Jb");
+        assert!(tail(Path::new("/nowhere")).contains("empty"));
+    }
+}
