@@ -9,7 +9,16 @@
 
 pub mod binding;
 pub mod bytes;
+pub mod cel;
+pub mod ima;
 pub mod initdata;
 pub mod rcar;
+pub mod reader;
 pub mod reference_values;
+pub mod snp;
+pub mod tcg2;
+pub mod tpm;
 pub mod workload;
+
+#[cfg(test)]
+mod testing;
