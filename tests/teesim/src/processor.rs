@@ -89,7 +89,7 @@ impl Processor {
         if !(floor..=VMPL_MAX).contains(&vmpl) {
             return Err(format!("VMPL {vmpl} was asked for; this guest has {floor} to {VMPL_MAX}"));
         }
-        self.signed(vmpl, data, Vec::new())
+        Ok(self.signed(vmpl, data, Vec::new()))
     }
 
     fn service_report(&self, guid: &str, version: u32, nonce: &[u8; 64]) -> Result<Answer, String> {
@@ -101,18 +101,17 @@ impl Processor {
             return Err(format!("manifest version {version} is not known, only 0"));
         }
         let data = binding::svsm_report_data(nonce, &manifest);
-        self.signed(VMPL_SVSM, &data, manifest)
+        Ok(self.signed(VMPL_SVSM, &data, manifest))
     }
 
-    fn signed(&self, vmpl: u32, data: &[u8; 64], manifest: Vec<u8>) -> Result<Answer, String> {
+    fn signed(&self, vmpl: u32, data: &[u8; 64], manifest: Vec<u8>) -> Answer {
         let mut report = self.report(vmpl, data);
-        keys::sign(&mut report)?;
-        let certificates = keys::certificates()?;
-        Ok(Answer::Report {
+        keys::sign(&mut report);
+        Answer::Report {
             report: Base64(report.to_vec()),
-            certificates: Base64(certificates),
+            certificates: Base64(keys::certificates()),
             manifest: Base64(manifest),
-        })
+        }
     }
 
     /// A report without its signature. Reserved fields are zero.
