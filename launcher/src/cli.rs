@@ -38,6 +38,8 @@ pub enum Command {
     Rm(RmArgs),
     /// Show all that is known of a pod, as JSON
     Inspect(NameArgs),
+    /// Pull an image from a registry into the cache, and say where its OCI layout is
+    Pull(PullArgs),
     /// Write the owner's policy (initdata)
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -167,11 +169,40 @@ pub struct WorkloadArgs {
     /// Let the host send signals to the container
     #[arg(long)]
     pub allow_signals: bool,
-    /// OCI layout (directory or tar) or `docker save` archive
+    /// Pull over plain http: anyone on the way sees and changes what a tag names. This machine needs no such flag
+    #[arg(long)]
+    pub dangerous_insecure_registry: bool,
+    /// OCI layout (directory or tar), `docker save` archive, or REGISTRY/REPOSITORY[:TAG|@sha256:…]
     pub image: PathBuf,
     /// Command and arguments [default: the image's]
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sealpod pull docker.io/library/busybox
+  sealpod pull registry:5000/app:1 -o ./app-oci
+
+Pulled images are kept in $XDG_CACHE_HOME/sealpod [default: /var/cache/sealpod for root, ~/.cache/sealpod for
+others], which may be deleted at any time. Credentials are those of `docker login` without a helper; a registry
+with its own certificate authority needs SSL_CERT_FILE.")]
+pub struct PullArgs {
+    /// Copy the OCI layout to this directory, new or empty
+    #[arg(long, short, value_name = "LAYOUT_DIR")]
+    pub output: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print the layout's path only
+    #[arg(long, short, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Pull over plain http: anyone on the way sees and changes what a tag names. This machine needs no such flag
+    #[arg(long)]
+    pub dangerous_insecure_registry: bool,
+    /// REGISTRY/REPOSITORY[:TAG|@sha256:…]
+    pub image: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

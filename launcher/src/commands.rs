@@ -10,6 +10,7 @@ mod doctor;
 mod machine;
 mod pods;
 mod policy;
+mod pull;
 mod run;
 
 /// Do what was asked; gives the exit code.
@@ -23,7 +24,8 @@ pub async fn dispatch(cli: Cli) -> Result<u8> {
         Command::Stop(args) => pods::stop(&args, &store()?).await,
         Command::Rm(args) => pods::rm(&args, &store()?),
         Command::Inspect(args) => pods::inspect(&args, &store()?),
-        Command::Policy(command) => policy::policy(command),
+        Command::Pull(args) => pull::pull(&args).await,
+        Command::Policy(command) => policy::policy(command).await,
         Command::Doctor(args) => doctor::doctor(&args).await,
         Command::BootLog(args) => boot_log::boot_log(&args, &store()?).await,
         Command::Completions { shell } => {

@@ -19,14 +19,25 @@ pub fn tail(path: &Path) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let lines = &lines[lines.len().saturating_sub(LINES)..];
     if lines.is_empty() {
-        return "  (the console is empty)".to_owned();
+        return "  (nothing)".to_owned();
     }
     lines.iter().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// Text from the guest with control characters other than line ends taken out.
+/// Text from the guest with escape sequences and all control characters but line ends taken out.
 pub fn printable(text: &str) -> String {
-    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c == '\x1b' && rest.next_if_eq(&'[').is_some() {
+            // Parameters, then one final character (ECMA-48, section 5.4).
+            while rest.next_if(|c| (' '..='?').contains(c)).is_some() {}
+            rest.next_if(|c| ('@'..='~').contains(c));
+        } else if c == '\n' || !c.is_control() {
+            out.push(c);
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -36,8 +47,8 @@ mod tests {
     #[test]
     fn the_tail_has_no_control_characters() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "a\r\n\x1b[2Jb\n").unwrap();
-        assert_eq!(tail(file.path()), "  | a\n  | [2Jb");
-        assert!(tail(Path::new("/nowhere")).contains("empty"));
+        std::fs::write(file.path(), "a\r\n\x1b[2J\x1b[01;01H\x1b[=3hb\x1b").unwrap();
+        assert_eq!(tail(file.path()), "  | a\n  | b");
+        assert!(tail(Path::new("/nowhere")).contains("nothing"));
     }
 }

@@ -12,6 +12,7 @@ use std::io::{self, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 mod docker;
+pub mod registry;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -22,21 +22,21 @@ pub enum InputError {
     Env { found: String },
 }
 
+/// Port of `https` where a URL names none.
+const HTTPS: u16 = 443;
+
 /// Host and port of a broker's URL.
 pub fn broker_address(url: &str) -> Result<(String, u16), InputError> {
     let error = || InputError::KbsUrl { found: url.to_owned() };
-    let (rest, default) = if let Some(rest) = url.strip_prefix("https://") {
-        (rest, 443)
-    } else {
-        (url.strip_prefix("http://").ok_or_else(error)?, 80)
-    };
+    // The guest speaks TLS only.
+    let rest = url.strip_prefix("https://").ok_or_else(error)?;
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if authority.contains(['/', '?', '#', '@']) || authority.contains(char::is_whitespace) {
         return Err(error());
     }
     let has_port =
         authority.rfind(':').is_some_and(|colon| authority.rfind(']').is_none_or(|end| colon > end));
-    let with_port = if has_port { authority.to_owned() } else { format!("{authority}:{default}") };
+    let with_port = if has_port { authority.to_owned() } else { format!("{authority}:{HTTPS}") };
     address(&with_port).map_err(|_| error())
 }
 
@@ -102,7 +102,7 @@ mod tests {
     fn broker_urls_give_an_address() {
         assert_eq!(broker_address("https://kbs").unwrap(), ("kbs".into(), 443));
         assert_eq!(broker_address("https://kbs:8080/").unwrap(), ("kbs".into(), 8080));
-        assert_eq!(broker_address("http://[::1]").unwrap(), ("::1".into(), 80));
+        assert_eq!(broker_address("https://[::1]").unwrap(), ("::1".into(), 443));
         assert_eq!(broker_address("https://[::1]:8").unwrap(), ("::1".into(), 8));
         for bad in [
             "kbs:8080",
@@ -111,6 +111,7 @@ mod tests {
             "https://u@h",
             "https://h:99999",
             "https://::1",
+            "http://h",
             "ftp://h",
         ] {
             assert!(broker_address(bad).is_err(), "{bad}");

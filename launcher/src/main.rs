@@ -37,10 +37,33 @@ fn main() -> ExitCode {
     let code = match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("sealpod: {error:#}");
+            eprintln!("sealpod: {}", in_one_line(&error));
             FAILED
         }
     };
     // Not by returning: a read of standard input that is under way would keep the process.
     std::process::exit(code.into())
+}
+
+/// The error and its causes; a cause that the text before it quotes is left out.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let error =
+            anyhow::anyhow!("no such file").context("cannot read x: no such file; try y").context("outer");
+        assert_eq!(in_one_line(&error), "outer: cannot read x: no such file; try y");
+    }
 }

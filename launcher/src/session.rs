@@ -10,6 +10,7 @@ use sealpod_evidence::workload::ContainerSpec;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::Duration;
 use streams::Incoming;
 use tokio::io::AsyncWriteExt as _;
@@ -25,6 +26,8 @@ mod streams;
 const CONNECT: Duration = Duration::from_secs(20);
 /// From the container's end to power-off, and from a second Ctrl-C to nothing.
 const POWER_OFF: Duration = Duration::from_secs(20);
+/// How much later than its swtpm a machine that was switched off may end.
+const AFTER_VTPM: Duration = Duration::from_secs(3);
 /// Messages under way between a stream's task and the loop.
 const QUEUE: usize = 32;
 /// Most bytes of output kept for `sealpod logs`.
@@ -75,14 +78,13 @@ pub async fn run(plan: &Plan, pod: &mut Pod, ui: &mut Ui) -> Result<End> {
         session.take(message).await?;
     }
     driver.abort();
-    let end = session.end(plan);
-    machine.power_off().await;
-    end
+    let status = machine.power_off().await;
+    session.end(plan, status)
 }
 
 struct Machine {
     qemu: Child,
-    _swtpm: Option<Child>,
+    swtpm: Option<Child>,
     listener: UnixListener,
     log: PathBuf,
 }
@@ -104,24 +106,53 @@ impl Machine {
         let pids = [Some(&qemu), swtpm.as_ref()].into_iter().flatten();
         pod.state.machine_pids = pids.filter_map(|child| child.id()?.try_into().ok()).collect();
         pod.save()?;
-        Ok(Self { qemu, _swtpm: swtpm, listener, log: path })
+        Ok(Self { qemu, swtpm, listener, log: path })
     }
 
     async fn connect(&mut self) -> Result<UnixStream> {
         tokio::select! {
             accepted = self.listener.accept() => Ok(accepted?.0),
-            status = self.qemu.wait() => bail!("QEMU ended at once ({}):\n{}", status?, console::tail(&self.log)),
+            status = self.qemu.wait() => bail!(
+                "QEMU ended at once ({}):\n{}\n`sealpod doctor` says what this machine can start",
+                status?,
+                console::tail(&self.log)
+            ),
             () = tokio::time::sleep(CONNECT) => {
                 bail!("QEMU did not connect within {} s:\n{}", CONNECT.as_secs(), console::tail(&self.log))
             }
         }
     }
 
-    async fn power_off(&mut self) {
-        if tokio::time::timeout(POWER_OFF, self.qemu.wait()).await.is_err() {
-            // Already gone is what is wanted.
-            let _ = self.qemu.kill().await;
+    /// Wait for the end; the status, where QEMU ended by itself.
+    async fn power_off(&mut self) -> Option<ExitStatus> {
+        match tokio::time::timeout(POWER_OFF, self.qemu.wait()).await {
+            Ok(status) => status.ok(),
+            Err(_) => {
+                // Already gone is what is wanted.
+                let _ = self.qemu.kill().await;
+                None
+            }
         }
+    }
+
+    /// swtpm ends with its machine, and may be heard of first; a machine that goes on has lost its vTPM.
+    async fn after_vtpm(&mut self, status: ExitStatus) -> Result<()> {
+        if tokio::time::timeout(AFTER_VTPM, self.qemu.wait()).await.is_ok() {
+            return Ok(());
+        }
+        self.qemu.kill().await?;
+        bail!(
+            "swtpm, which plays the vTPM, ended ({status}), so the machine was stopped; its words are in {}",
+            self.log.display()
+        )
+    }
+}
+
+/// The end of a child that may not be there; then never.
+async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
+    match child {
+        Some(child) => child.wait().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -206,6 +237,10 @@ impl<'a> Session<'a> {
                 status = machine.qemu.wait() => {
                     status?;
                     return Ok(());
+                }
+                status = ended(&mut machine.swtpm) => {
+                    let status = status?;
+                    return machine.after_vtpm(status).await;
                 }
                 signo = stop.next() => {
                     if self.stopped.replace(signo).is_some() || !self.stop().await {
@@ -340,7 +375,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn end(&mut self, plan: &Plan) -> Result<End> {
+    fn end(&mut self, plan: &Plan, qemu: Option<ExitStatus>) -> Result<End> {
         self.ui.abandon();
         if let Some(end) = self.end.take() {
             return Ok(end);
@@ -348,12 +383,20 @@ impl<'a> Session<'a> {
         if let Some(signo) = self.stopped {
             return Ok(End::Stopped(signo));
         }
+        let log = self.pod.dir.join("vm.log");
+        if let Some(status) = qemu.filter(|status| !status.success()) {
+            return Err(anyhow!(
+                "QEMU ended in the middle ({status}). Its last words:\n{}\nThe guest's console is in {}",
+                console::tail(&log),
+                plan.spec.console.display()
+            ));
+        }
         let why = self.channel_error.take().unwrap_or_else(|| "it closed the channel".to_owned());
         Err(anyhow!(
             "the guest ended without saying why ({why}). Its console ended with:\n{}\nThe whole console is in {}, QEMU's words in {}",
             console::tail(&plan.spec.console),
             plan.spec.console.display(),
-            self.pod.dir.join("vm.log").display()
+            log.display()
         ))
     }
 }

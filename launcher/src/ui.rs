@@ -51,6 +51,14 @@ impl Ui {
         }
     }
 
+    /// How far the phase has come; shown on a terminal only.
+    pub fn progress(&mut self, text: &str) {
+        if let Some((old, _)) = &mut self.phase {
+            text.clone_into(old);
+            self.tick();
+        }
+    }
+
     /// Move the spinner.
     pub fn tick(&mut self) {
         if let Some((text, since)) = &self.phase {

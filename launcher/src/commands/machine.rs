@@ -7,7 +7,7 @@ use crate::spec::{Firmware, Machine, Request, VmSpec};
 use crate::state::{Pod, State, Status, Store};
 use crate::ui::Ui;
 use crate::{accel, initdata_disk, input};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use sealpod_evidence::initdata::Initdata;
 use sealpod_evidence::workload::ContainerSpec;
 use std::path::PathBuf;
@@ -41,6 +41,9 @@ pub async fn prepare(
         let found = host::find_program(path);
         found.with_context(|| format!("{} is not there; apt-get install {package}", path.display()))
     };
+    if let Some(path) = args.ovmf.iter().chain(&args.svsm).find(|path| !path.is_file()) {
+        bail!("firmware {} is not there; --ovmf and --svsm take the path of a file", path.display());
+    }
     let qemu = program(&args.qemu, "qemu-system-x86")?;
     let url = purpose.initdata.policy().kbs.as_ref().map(|kbs| kbs.url.as_str());
     let broker = match (&args.kbs_connect, url) {

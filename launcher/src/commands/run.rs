@@ -2,7 +2,7 @@
 
 use super::machine::{self, Prepared, Purpose};
 use crate::cli::RunArgs;
-use crate::image::Image;
+use crate::image::{Image, registry};
 use crate::session::{self, End, Plan};
 use crate::state::{self, Pod, Status, Store};
 use crate::ui::Ui;
@@ -21,8 +21,10 @@ const SIGNALLED: i32 = 128;
 /// Run to the end of the container.
 pub async fn run(args: &RunArgs, store: &Store) -> Result<u8> {
     let mut ui = Ui::new(args.json, args.quiet);
+    let insecure = args.workload.dangerous_insecure_registry;
+    let image = registry::locate(&args.workload.image, insecure, &mut ui).await?;
     ui.phase("reading the image");
-    let mut image = Image::open(&args.workload.image)?;
+    let mut image = Image::open(&image)?;
     let container = workload::container_spec(&args.workload, &image)?;
     let initdata = match &args.policy {
         Some(path) => read_policy(path)?,
@@ -71,7 +73,7 @@ fn finish(mut pod: Pod, result: Result<End>, forget: bool, ui: &Ui) -> Result<u8
         }
         Ok(End::Hello(_)) => (None, Some("the guest got no container".to_owned())),
         Ok(End::Refused(event)) => (None, Some(refusal(event))),
-        Err(error) => (None, Some(format!("{error:#}"))),
+        Err(error) => (None, Some(crate::in_one_line(error))),
     };
     pod.state.status = if code.is_some() { Status::Exited } else { Status::Failed };
     pod.state.exit_code = code;

@@ -1,0 +1,110 @@
+//! Trust roots, certificates and revocation lists, given by the broker. Nothing here fetches anything.
+
+use crate::UnixTime;
+use crate::signature::PublicKey;
+use sealpod_evidence::bytes::HexArray;
+use sealpod_evidence::snp::report::Product;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What the broker believes of processor vendors.
+#[derive(Debug, Clone, Default)]
+pub struct Endorsements {
+    /// Root keys that are trusted.
+    pub snp_roots: Vec<SnpRoot>,
+    /// Certificates that a sender may leave out (ARK, ASK, ASVK, VCEK), DER.
+    pub certificates: Vec<Vec<u8>>,
+    /// Revocation lists, DER.
+    pub crls: Vec<Vec<u8>>,
+    verified: HashMap<[u8; 32], Arc<VerifiedSnpKey>>,
+}
+
+/// A trusted root key, pinned by digest so that no vendor's certificate needs to be shipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnpRoot {
+    /// The product line that it speaks for.
+    pub product: Product,
+    /// SHA-384 of the root certificate's SubjectPublicKeyInfo (DER).
+    pub spki_sha384: [u8; 48],
+}
+
+/// A chip key (VCEK or VLEK) whose chain was verified. Made only by verification.
+#[derive(Debug, Clone)]
+pub struct VerifiedSnpKey {
+    /// SHA-256 of the certificate.
+    pub(crate) id: [u8; 32],
+    /// ECDSA P-384, parsed once.
+    pub(crate) public_key: PublicKey,
+    /// The product line of the root that it chains to.
+    pub(crate) product: Product,
+    /// Whether it is a VLEK (a cloud provider's) rather than a VCEK (a chip's).
+    pub(crate) vlek: bool,
+    /// TCB that the certificate is for, in the report's byte layout.
+    pub(crate) tcb: [u8; 8],
+    /// Chip id that the certificate is for; none for a VLEK.
+    pub(crate) hardware_id: Option<[u8; 64]>,
+    /// Whether a current revocation list was held against the chain.
+    pub(crate) revocation_checked: bool,
+    /// The chain is valid from here...
+    pub(crate) not_before: UnixTime,
+    /// ...to here: the narrowest of all its certificates and lists.
+    pub(crate) not_after: UnixTime,
+}
+
+impl Endorsements {
+    /// Trust these roots; nothing else is known yet.
+    pub fn new(snp_roots: Vec<SnpRoot>) -> Self {
+        Self { snp_roots, ..Self::default() }
+    }
+
+    /// AMD's root keys for Milan, Genoa and Turin.
+    pub fn builtin_snp_roots() -> Vec<SnpRoot> {
+        let parse = |(product, digest): (Product, &str)| {
+            digest.parse().map(|HexArray(spki_sha384)| SnpRoot { product, spki_sha384 }).ok()
+        };
+        // A constant that does not parse is missing from the list, hence not trusted; a test counts them.
+        AMD_ROOTS.into_iter().filter_map(parse).collect()
+    }
+
+    /// Keep a verified key, so that its chain need not be verified again. It is still held against the time
+    /// of each appraisal.
+    ///
+    /// Whoever changes roots or revocation lists must start from a new value: what was verified under the old
+    /// ones does not carry over.
+    pub fn remember(&mut self, key: Arc<VerifiedSnpKey>) {
+        if self.verified.len() >= MAX_VERIFIED {
+            self.verified.clear();
+        }
+        self.verified.insert(key.id, key);
+    }
+
+    /// A key that was verified before, by the SHA-256 of its certificate.
+    pub(crate) fn verified(&self, id: &[u8; 32]) -> Option<&Arc<VerifiedSnpKey>> {
+        self.verified.get(id)
+    }
+
+    /// Whether this very key is kept already.
+    pub fn remembers(&self, key: &VerifiedSnpKey) -> bool {
+        self.verified.contains_key(&key.id)
+    }
+}
+
+/// SHA-384 of the SubjectPublicKeyInfo of AMD's root keys: ARK-Milan, ARK-Genoa and ARK-Turin, as AMD's Key
+/// Distribution Service hands them out (AMD 57230). A test computes them from copies of those certificates.
+const AMD_ROOTS: [(Product, &str); 3] = [
+    (
+        Product::Milan,
+        "1249f67f15cf229a4069195e1a9ce537d1765ef706a1f4a123c36be9518786515d25ecc007f366b564d2b3f31c48082e",
+    ),
+    (
+        Product::Genoa,
+        "32ab53a6ce5ec14926207396e5c475ae768a6a9831b7e860b5acf2e1c1dff222bc5a8bfc43eb5e06393189c1f246d880",
+    ),
+    (
+        Product::Turin,
+        "3475f08a9727f8ac9a1deaea5f2a2097aa59d64d05c2a678c229c873e6359d3a6926287a2a22cd5f88a385e333a2fcc5",
+    ),
+];
+
+/// Chip keys kept: one per host of a large fleet; about 1 KiB each.
+const MAX_VERIFIED: usize = 65_536;

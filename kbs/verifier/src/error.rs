@@ -1,0 +1,228 @@
+//! Why evidence was refused.
+
+/// A check that did not hold, with what was expected and what was found.
+///
+/// The two texts are for people and for the audit log; programs look at [`VerifyError::check`]. Texts that come from the
+/// sender are cut to a bounded length.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("step {}, {}: expected {expected}, found {found}", check.step(), check.name())]
+pub struct VerifyError {
+    /// Which check.
+    pub check: Check,
+    /// What would have been accepted.
+    pub expected: String,
+    /// What the evidence says.
+    pub found: String,
+}
+
+/// Longest text kept of either side.
+const MAX_TEXT: usize = 2048;
+
+impl VerifyError {
+    /// A refusal by `check`.
+    pub fn new(check: Check, expected: impl std::fmt::Display, found: impl std::fmt::Display) -> Self {
+        let cut = |text: String| match text.char_indices().nth(MAX_TEXT) {
+            Some((at, _)) => format!("{}…", &text[..at]),
+            None => text,
+        };
+        Self { check, expected: cut(expected.to_string()), found: cut(found.to_string()) }
+    }
+}
+
+/// Declares [`Check`] with each check's step and name in one place.
+macro_rules! checks {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $step:literal, $name:literal;)+) => {
+        /// Every check there is. A check belongs to one step of [`crate::verify`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Check { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Check {
+            /// All checks in step order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The number of its step.
+            pub fn step(self) -> u8 {
+                match self { $(Self::$variant => $step,)+ }
+            }
+
+            /// Its name, as audit lines and refusals carry it.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+checks! {
+    /// A part is larger than its budget.
+    Budget = 1, "budget";
+    /// The primary evidence does not parse.
+    PrimaryEvidence = 1, "primary-evidence";
+    /// The certificate table beside the report does not parse.
+    CertificateTable = 1, "certificate-table";
+    /// The additional evidence is missing or does not parse.
+    AdditionalEvidence = 1, "additional-evidence";
+    /// A version that is not known.
+    EvidenceVersion = 1, "evidence-version";
+    /// A TPM structure does not parse.
+    TpmStructure = 1, "tpm-structure";
+    /// The PCR values are not one value for each quoted PCR.
+    PcrValues = 1, "pcr-values";
+    /// The boot log does not parse.
+    BootLogSyntax = 1, "boot-log-syntax";
+    /// The IMA log does not parse, or is of a bank that cannot be replayed.
+    ImaLogSyntax = 1, "ima-log-syntax";
+    /// The IMA log does not begin at its first entry.
+    ImaLogStart = 1, "ima-log-start";
+    /// The workload log does not parse.
+    WorkloadLogSyntax = 1, "workload-log-syntax";
+    /// initdata is missing or does not parse.
+    InitdataSyntax = 1, "initdata-syntax";
+
+    /// The challenge is too old.
+    ChallengeExpired = 2, "challenge-expired";
+    /// The nonce is not the challenge's.
+    ChallengeNonce = 2, "challenge-nonce";
+    /// The TEE is not the one that asked.
+    ChallengeTee = 2, "challenge-tee";
+
+    /// The root is not one that is trusted.
+    TrustRoot = 3, "trust-root";
+    /// A certificate of the chain is missing.
+    ChainIncomplete = 3, "chain-incomplete";
+    /// A certificate does not parse or has an algorithm that AMD does not use.
+    CertificateSyntax = 3, "certificate-syntax";
+    /// A certificate is not signed by its issuer's key.
+    CertificateSignature = 3, "certificate-signature";
+    /// Issuer and subject do not chain, or are not AMD's names for that certificate.
+    CertificateName = 3, "certificate-name";
+    /// A CA certificate without the CA flag or key usage, or a leaf with it.
+    CertificateAuthority = 3, "certificate-authority";
+    /// A certificate is not valid at this time.
+    CertificateValidity = 3, "certificate-validity";
+    /// A revocation list is missing though demanded, not valid, or not signed by the root.
+    RevocationList = 3, "revocation-list";
+    /// A certificate is revoked.
+    CertificateRevoked = 3, "certificate-revoked";
+
+    /// The certificate is of another TCB.
+    CertificateTcb = 4, "certificate-tcb";
+    /// The certificate is of another chip.
+    CertificateHardwareId = 4, "certificate-hardware-id";
+    /// The certificate is of another product line.
+    CertificateProduct = 4, "certificate-product";
+
+    /// The signature algorithm is not ECDSA P-384 with SHA-384.
+    SignatureAlgorithm = 5, "signature-algorithm";
+    /// Reserved or padding bytes are not zero.
+    ReservedBytes = 5, "reserved-bytes";
+    /// The report's signature does not verify.
+    ReportSignature = 5, "report-signature";
+
+    /// The signing key kind is not the certificate's.
+    SigningKey = 6, "signing-key";
+    /// The VMPL is not one that a guest or SVSM of this kind has.
+    Vmpl = 6, "vmpl";
+    /// The policy allows debugging.
+    DebugAllowed = 6, "debug-allowed";
+    /// The policy allows a migration agent.
+    MigrationAllowed = 6, "migration-allowed";
+    /// Simultaneous multithreading is on though the policy of the owner forbids it.
+    Smt = 6, "smt";
+    /// The guest's least ABI is below the owner's.
+    AbiVersion = 6, "abi-version";
+    /// The reported TCB is below the owner's least TCB, or none is listed for the product.
+    MinimumTcb = 6, "minimum-tcb";
+    /// Reported, committed, current and launch TCB contradict each other (a roll-back's shape).
+    TcbOrder = 6, "tcb-order";
+
+    /// The report does not bind this nonce, this key and this vTPM evidence.
+    ReportData = 7, "report-data";
+
+    /// The launch digest is not a Reference Value.
+    LaunchDigest = 8, "launch-digest";
+    /// HOST_DATA is not the digest of the initdata sent.
+    HostData = 8, "host-data";
+    /// The initdata is not a Reference Value.
+    InitdataReference = 8, "initdata-reference";
+    /// The id block is not signed by an accepted author.
+    IdBlockAuthor = 8, "id-block-author";
+
+    /// The binding level is lower than the appraisal policy takes.
+    BindingLevel = 9, "binding-level";
+    /// The SVSM's report does not parse, is not signed, or is not VMPL 0.
+    SvsmReport = 9, "svsm-report";
+    /// The SVSM's report does not bind this nonce and this manifest.
+    SvsmReportData = 9, "svsm-report-data";
+    /// The SVSM's report is another guest's.
+    SvsmSameGuest = 9, "svsm-same-guest";
+    /// The manifest does not name the endorsement key sent.
+    SvsmManifest = 9, "svsm-manifest";
+
+    /// The endorsement key is not a restricted decryption key fixed to its TPM.
+    EkAttributes = 10, "ek-attributes";
+    /// The attestation key is not a restricted signing key fixed to its TPM.
+    AkAttributes = 10, "ak-attributes";
+    /// The credential was not activated for this nonce, EK and AK.
+    Credential = 10, "credential";
+
+    /// The quote's magic or type is not a quote's.
+    QuoteType = 11, "quote-type";
+    /// The quote answers another challenge or key.
+    QuoteNonce = 11, "quote-nonce";
+    /// The quote is of other PCRs than those asked for.
+    QuoteSelection = 11, "quote-selection";
+    /// The PCR values sent are not those quoted.
+    QuotePcrDigest = 11, "quote-pcr-digest";
+    /// The quote's signature does not verify.
+    QuoteSignature = 11, "quote-signature";
+
+    /// The boot log does not replay to the quoted PCRs.
+    BootLogReplay = 12, "boot-log-replay";
+    /// The boot is none of the Reference Values.
+    BootReference = 12, "boot-reference";
+    /// PCR 8 is not initdata's.
+    InitdataPcr = 12, "initdata-pcr";
+
+    /// The first entry is not this boot's aggregate, or the kernel had no TPM.
+    BootAggregate = 13, "boot-aggregate";
+    /// A template digest is not that of its data.
+    ImaTemplateDigest = 13, "ima-template-digest";
+    /// No prefix of the log replays to PCR 10.
+    ImaReplay = 13, "ima-replay";
+    /// An IMA violation that the owner did not accept.
+    ImaViolation = 13, "ima-violation";
+
+    /// A file was executed or mapped that is in no image.
+    ForeignFile = 14, "foreign-file";
+    /// There are no Reference Values for the files of an image.
+    FileReference = 14, "file-reference";
+    /// An entry of a kind that an appraisal cannot judge (kexec, keys, critical data).
+    UnexpectedMeasurement = 14, "unexpected-measurement";
+
+    /// The workload log does not replay to PCR 13.
+    WorkloadReplay = 15, "workload-replay";
+    /// A container was started that initdata does not allow.
+    WorkloadNotAllowed = 15, "workload-not-allowed";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_are_listed_in_step_order_with_distinct_names() {
+        assert!(Check::ALL.is_sorted_by_key(|check| check.step()));
+        let mut names: Vec<_> = Check::ALL.iter().map(|check| check.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Check::ALL.len());
+    }
+
+    #[test]
+    fn texts_of_the_sender_are_cut() {
+        let error = VerifyError::new(Check::Budget, "x", "é".repeat(10_000));
+        assert!(error.found.chars().count() == MAX_TEXT + 1);
+    }
+}

@@ -1,0 +1,236 @@
+//! Steps 13 and 14: the IMA log is what the TPM saw, and every file in it is one that this pod may run.
+//!
+//! One pass over the log, because a log can have a hundred thousand entries: each is digested, extended, and looked up,
+//! and nothing is allocated for it. A finding about a file counts only if the log then replays as far as that entry.
+
+mod files;
+
+use crate::error::{Check, VerifyError};
+use crate::hash::{extend, sha256_of};
+use crate::parts::Parts;
+use crate::reference::ReferenceValues;
+use crate::tpm::Booted;
+use aws_lc_rs::digest::{Algorithm, Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use files::PodFiles;
+use sealpod_evidence::bytes::HexArray;
+use sealpod_evidence::ima::{Bank, DigestKind, Entry, HashAlgorithm, ImaError, Log};
+use sealpod_evidence::rcar::PCR_IMA;
+
+/// Most entries of one log: at 300 ns each, a third of a second. Evidence is 2 MiB on the wire and an entry 100 bytes,
+/// so only a caller that takes larger evidence comes near.
+const MAX_ENTRIES: u64 = 1 << 20;
+
+/// What a log established.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Measured {
+    /// How far the quote reaches: number of entries, and PCR 10 after them.
+    pub covered: ImaReplay,
+    /// Entries behind that. They are not evidence, and nothing in them was appraised.
+    pub uncovered: u64,
+    /// Covered violations, each of a path that the owner accepts.
+    pub violations: u64,
+}
+
+/// A place in a machine's IMA log: how many entries came before, and PCR 10 after them.
+///
+/// Whoever keeps one for an attested guest can go on from it with only the new entries of the same boot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ImaReplay {
+    /// Index of the next entry.
+    pub index: u64,
+    /// The SHA-256 bank's PCR 10.
+    pub pcr: [u8; 32],
+}
+
+/// The log begins with this boot's aggregate, each entry's digest is that of its data, a prefix replays to PCR 10, there are
+/// no violations but accepted ones, and every file in the prefix is, by digest and path, one of the guest image or of an
+/// image that a rule of initdata names.
+///
+/// Proves what was executed, mapped or loaded *under the IMA policy in force*; that it is the shipped policy follows from the
+/// launch digest. Does not prove what a script read or what was written.
+pub(crate) fn appraise(
+    parts: &Parts<'_>,
+    reference: &ReferenceValues,
+    booted: &Booted,
+) -> Result<Measured, VerifyError> {
+    let quoted = parts.pcrs.get(PCR_IMA);
+    if quoted.0 == [0; 32] {
+        let expected = format!("PCR {PCR_IMA} extended by IMA");
+        return Err(VerifyError::new(
+            Check::BootAggregate,
+            expected,
+            "zeros: the kernel had no TPM when IMA started",
+        ));
+    }
+    let files = PodFiles::of(parts.initdata.policy(), reference);
+    let mut pass = Pass {
+        files: files.as_ref().ok(),
+        reference,
+        replay: ImaReplay::default(),
+        refused: None,
+        violations: 0,
+    };
+    let mut entries = Log::new(&parts.ima_log, parts.ima_bank, MAX_ENTRIES).entries();
+    while pass.replay.pcr != quoted.0 {
+        let Some(entry) = entries.next() else {
+            return Err(not_replayed(pass.replay, quoted.0));
+        };
+        pass.entry(&entry.map_err(syntax)?, parts.ima_bank, booted)?;
+    }
+    let mut uncovered = 0;
+    for entry in entries {
+        entry.map_err(syntax)?;
+        uncovered += 1;
+    }
+    let Pass { replay: covered, refused, violations, .. } = pass;
+    files?;
+    match refused {
+        Some(error) => Err(error),
+        None => Ok(Measured { covered, uncovered, violations }),
+    }
+}
+
+/// The state of one pass.
+struct Pass<'r> {
+    files: Option<&'r PodFiles<'r>>,
+    reference: &'r ReferenceValues,
+    replay: ImaReplay,
+    /// The first finding about a file. Holds once the replay has passed its entry and met the quote.
+    refused: Option<VerifyError>,
+    violations: u64,
+}
+
+impl Pass<'_> {
+    fn entry(&mut self, entry: &Entry<'_>, bank: Bank, booted: &Booted) -> Result<(), VerifyError> {
+        self.replay.advance(entry, bank)?;
+        if entry.index == 0 {
+            return boot_aggregate(entry, booted);
+        }
+        if self.refused.is_none() {
+            self.refused = self.judge(entry).err();
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, entry: &Entry<'_>) -> Result<(), VerifyError> {
+        let at = |text: &str| format!("IMA entry {}: {text}", entry.index);
+        let unexpected = |found: String| {
+            VerifyError::new(Check::UnexpectedMeasurement, at("a file's SHA-256 digest and path"), found)
+        };
+        let fields = entry.fields().map_err(|error| unexpected(error.to_string()))?;
+        let name = fields.name.unwrap_or_default();
+        let text = || String::from_utf8_lossy(name).into_owned();
+        if entry.is_violation() {
+            if !std::str::from_utf8(name).is_ok_and(|path| self.reference.is_violation_accepted(path)) {
+                return Err(VerifyError::new(
+                    Check::ImaViolation,
+                    at("no violation"),
+                    format!("one of {}", text()),
+                ));
+            }
+            self.violations += 1;
+            return Ok(());
+        }
+        if fields.buffer.is_some() {
+            return Err(unexpected(format!("a measured buffer, {:?}", text())));
+        }
+        let digest = match fields.digest {
+            Some(digest) if digest.kind == DigestKind::Verity => {
+                return Err(unexpected(format!("an fs-verity digest, of {}", text())));
+            }
+            Some(digest) if digest.algorithm == HashAlgorithm::Sha256 => digest.value.try_into().ok(),
+            _ => None,
+        };
+        let Some(digest) = digest.map(HexArray) else {
+            return Err(unexpected(format!("another digest, of {}", text())));
+        };
+        self.files.map_or(Ok(()), |files| files.check(name, &digest))
+    }
+}
+
+impl ImaReplay {
+    /// One entry further, with the digest recomputed from its data.
+    ///
+    /// The quoted bank is SHA-256, whatever the bank of the log: the kernel extends each bank with its own hash of the same
+    /// data. A violation extends all ones.
+    fn advance(&mut self, entry: &Entry<'_>, bank: Bank) -> Result<(), VerifyError> {
+        if entry.pcr != u32::from(PCR_IMA) {
+            let expected = format!("IMA entry {} in PCR {PCR_IMA}", entry.index);
+            return Err(VerifyError::new(Check::ImaReplay, expected, format!("PCR {}", entry.pcr)));
+        }
+        let digest = if entry.is_violation() { [0xff; 32] } else { template_digest(entry, bank)? };
+        extend(&mut self.pcr, &digest);
+        self.index = self.index.saturating_add(1);
+        Ok(())
+    }
+}
+
+/// SHA-256 of the template data, after checking the log's own digest of it.
+fn template_digest(entry: &Entry<'_>, bank: Bank) -> Result<[u8; 32], VerifyError> {
+    let sha256 = hashed(entry, &SHA256);
+    let mut digest = [0; 32];
+    digest.copy_from_slice(sha256.as_ref());
+    let computed = match bank {
+        HashAlgorithm::Sha256 => sha256,
+        HashAlgorithm::Sha1 => hashed(entry, &SHA1_FOR_LEGACY_USE_ONLY),
+        other => {
+            let found = other.name();
+            return Err(VerifyError::new(Check::ImaLogSyntax, "an IMA log of bank sha1 or sha256", found));
+        }
+    };
+    if computed.as_ref() != entry.template_digest {
+        let expected =
+            format!("IMA entry {} with the digest of its data, {}", entry.index, hex::encode(computed));
+        return Err(VerifyError::new(Check::ImaTemplateDigest, expected, hex::encode(entry.template_digest)));
+    }
+    Ok(digest)
+}
+
+/// The kernel's hash of the template data: of all of it at once, which is the quickest, but for template `ima`.
+fn hashed(entry: &Entry<'_>, algorithm: &'static Algorithm) -> Digest {
+    if entry.template_name != "ima" {
+        return digest(algorithm, entry.template_data);
+    }
+    let mut context = Context::new(algorithm);
+    entry.hash_parts(|part| context.update(part));
+    context.finish()
+}
+
+/// Entry 0 is the kernel's hash over PCR 0 to 9 as it found them. In banks other than SHA-1, Linux has included PCR 8 and
+/// 9 since 5.8 (`ima_calc_boot_aggregate`), and it reads them before any user space runs.
+fn boot_aggregate(entry: &Entry<'_>, booted: &Booted) -> Result<(), VerifyError> {
+    let computed = HexArray(sha256_of(booted.pcrs.iter().map(<[u8; 32]>::as_slice)));
+    let refused = |found: String| {
+        VerifyError::new(Check::BootAggregate, format!("boot_aggregate sha256:{computed} first"), found)
+    };
+    let fields = entry.fields().map_err(|error| refused(error.to_string()))?;
+    let name = String::from_utf8_lossy(fields.name.unwrap_or_default());
+    let Some(digest) = fields.digest.filter(|_| entry.is_boot_aggregate() && !entry.is_violation()) else {
+        return Err(refused(name.into_owned()));
+    };
+    if digest.value.iter().all(|byte| *byte == 0) {
+        return Err(refused("zeros: the kernel had no TPM when IMA started".to_owned()));
+    }
+    if digest.algorithm != HashAlgorithm::Sha256 || digest.value != computed.0 {
+        return Err(refused(format!("{name} {}:{}", digest.algorithm.name(), hex::encode(digest.value))));
+    }
+    Ok(())
+}
+
+fn not_replayed(replay: ImaReplay, quoted: [u8; 32]) -> VerifyError {
+    let expected = format!("a prefix that replays to PCR {PCR_IMA} = {}", HexArray(quoted));
+    let found = format!("{} entries, the last of them reaching {}", replay.index, HexArray(replay.pcr));
+    VerifyError::new(Check::ImaReplay, expected, found)
+}
+
+fn syntax(error: ImaError) -> VerifyError {
+    match error {
+        ImaError::UnknownTemplate { .. } => {
+            VerifyError::new(Check::UnexpectedMeasurement, "a template whose fields are known", error)
+        }
+        _ => VerifyError::new(Check::ImaLogSyntax, "an IMA log", error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! Logs of real kernels. Spoiled logs are in tests/vtpm/ima.rs.
+
+use super::*;
+use crate::testing::vector;
+
+fn replayed(bytes: &[u8], bank: Bank) -> ImaReplay {
+    let mut replay = ImaReplay::default();
+    for entry in Log::new(bytes, bank, MAX_ENTRIES).entries() {
+        replay.advance(&entry.unwrap(), bank).unwrap();
+    }
+    replay
+}
+
+#[test]
+fn logs_of_both_banks_replay_to_the_sha_256_pcr() {
+    let Some(pcrs) = vector("ima/linux-7.2-evm-sig/pcrs-sha256") else { return };
+    let pcrs = String::from_utf8(pcrs).unwrap();
+    let line = pcrs.lines().find_map(|line| line.strip_prefix("PCR-10: ")).unwrap();
+    let quoted = line.replace(' ', "").to_lowercase();
+    for (name, bank) in [("sha1", Bank::Sha1), ("sha256", Bank::Sha256)] {
+        let path = format!("ima/linux-7.2-evm-sig/linux72_evmsig_binary_{name}.bin");
+        let Some(log) = vector(&path) else { return };
+        let replay = replayed(&log, bank);
+        assert_eq!(hex::encode(replay.pcr), quoted, "{name}");
+    }
+}
+
+#[test]
+fn linux_computes_the_boot_aggregate_over_pcr_0_to_9() {
+    let Some(bytes) = vector("ima/linux-7.2-evm-sig/linux72_evmsig_binary_sha256.bin") else { return };
+    let entry = Log::new(&bytes, Bank::Sha256, MAX_ENTRIES).entries().next().unwrap().unwrap();
+    // That machine was booted without firmware: see its pcrs-sha256.
+    let mut booted = Booted { description: String::new(), pcrs: [[0; 32]; 10] };
+    assert_eq!(boot_aggregate(&entry, &booted), Ok(()));
+    booted.pcrs[9] = [1; 32];
+    assert_eq!(boot_aggregate(&entry, &booted).unwrap_err().check, Check::BootAggregate);
+}
+
+#[test]
+fn every_template_digest_of_a_real_log_is_recomputed() {
+    let Some(bytes) = vector("ima/immune-gmbh__guard-oss/h12ssl.binary_measurements") else { return };
+    assert_eq!(replayed(&bytes, Bank::Sha1).index, 2365);
+    // The last byte is part of the last entry's data.
+    let mut spoiled = bytes;
+    *spoiled.last_mut().unwrap() ^= 1;
+    let last = Log::new(&spoiled, Bank::Sha1, MAX_ENTRIES).entries().last().unwrap().unwrap();
+    let error = ImaReplay::default().advance(&last, Bank::Sha1).unwrap_err();
+    assert_eq!(error.check, Check::ImaTemplateDigest);
+}
+
+#[test]
+fn a_replay_goes_on_where_it_stopped() {
+    let Some(bytes) = vector("ima/linux-7.2-evm-sig/linux72_evmsig_binary_sha256.bin") else { return };
+    let whole = replayed(&bytes, Bank::Sha256);
+    let mut entries = Log::new(&bytes, Bank::Sha256, MAX_ENTRIES).entries();
+    let mut replay = ImaReplay::default();
+    for entry in entries.by_ref().take(3) {
+        replay.advance(&entry.unwrap(), Bank::Sha256).unwrap();
+    }
+    let rest = Log::new(&bytes[entries.offset()..], Bank::Sha256, MAX_ENTRIES).starting_at(replay.index);
+    for entry in rest.entries() {
+        replay.advance(&entry.unwrap(), Bank::Sha256).unwrap();
+    }
+    assert_eq!(replay, whole);
+}
+
+/// An entry of the SHA-256 bank with these fields, and its true digest.
+fn entry(template: &str, fields: &[&[u8]]) -> Vec<u8> {
+    let sized = |bytes: &[u8]| [&(bytes.len() as u32).to_le_bytes(), bytes].concat();
+    let data: Vec<u8> = fields.iter().flat_map(|field| sized(field)).collect();
+    let digest = crate::hash::sha256(&data);
+    [&10_u32.to_le_bytes(), digest.as_slice(), &sized(template.as_bytes()), &sized(&data)].concat()
+}
+
+/// What is said of one entry where no file is known.
+fn judged(template: &str, fields: &[&[u8]]) -> VerifyError {
+    let bytes = entry(template, fields);
+    let entry = Log::new(&bytes, Bank::Sha256, 1).starting_at(1).entries().next().unwrap().unwrap();
+    let reference = ReferenceValues::default();
+    let mut pass = Pass {
+        files: None,
+        reference: &reference,
+        replay: ImaReplay::default(),
+        refused: None,
+        violations: 0,
+    };
+    let booted = Booted { description: String::new(), pcrs: [[0; 32]; 10] };
+    pass.entry(&entry, Bank::Sha256, &booted).unwrap();
+    pass.refused.expect("a refusal")
+}
+
+#[test]
+fn what_is_no_file_with_a_sha_256_digest_cannot_be_judged() {
+    let sha256 = [b"sha256:\0".as_slice(), &[1; 32]].concat();
+    let cases: [(&str, &[&[u8]], &str); 6] = [
+        ("ima-buf", &[&sha256, b"kexec-cmdline\0", b"quiet"], "a measured buffer, \"kexec-cmdline\""),
+        ("ima-buf", &[&sha256, b".ima\0", b"a key"], "a measured buffer, \".ima\""),
+        ("ima-ngv2", &[&[b"verity:", sha256.as_slice()].concat(), b"/a\0"], "an fs-verity digest, of /a"),
+        ("ima-ng", &[&[b"sha1:\0".as_slice(), &[1; 20]].concat(), b"/a\0"], "another digest, of /a"),
+        ("ima-ng", &[&[b"sha512:\0".as_slice(), &[1; 64]].concat(), b"/a\0"], "another digest, of /a"),
+        ("n-ng", &[b"/a\0"], "another digest, of /a"),
+    ];
+    for (template, fields, found) in cases {
+        let error = judged(template, fields);
+        assert_eq!(error.check, Check::UnexpectedMeasurement, "{error}");
+        assert_eq!(error.found, found);
+    }
+    // SM3 is a digest that the parser does not know.
+    let error = judged("ima-ng", &[&[b"sm3:\0".as_slice(), &[1; 32]].concat(), b"/a\0"]);
+    assert_eq!(error.check, Check::UnexpectedMeasurement, "{error}");
+}

@@ -1,0 +1,96 @@
+//! Revocation lists of an AMD root (AMD 57230; RFC 5280, section 5).
+//!
+//! AMD's root lists the serial numbers of the ASKs and ASVKs that it withdraws. A single VCEK cannot be
+//! listed: all of them have serial number 0, and the root is not their issuer. What withdraws a VCEK is a
+//! higher least TCB among the Reference Values.
+
+use super::certificate::Certificate;
+use super::signed::{Signed, text};
+use crate::{Check, UnixTime, VerifyError};
+use der::Decode as _;
+use x509_cert::crl::TbsCertList;
+use x509_cert::ext::Extension;
+
+/// Holds the serial numbers of `issued` and of `root` itself against every list that `root` issued.
+///
+/// Lists of other issuers are passed over. A list that bears the root's name must parse, be signed by its key
+/// and not be delta or partial. Revoked serial numbers count in lists of any age, and where there are lists,
+/// one at least must be current. Gives the window of the current list that lasts longest, `None` where there
+/// is no list, which is refused if `required`.
+pub(super) fn check(
+    lists: &[Vec<u8>],
+    root: &Certificate<'_>,
+    issued: &Certificate<'_>,
+    required: bool,
+    now: UnixTime,
+) -> Result<Option<(UnixTime, UnixTime)>, VerifyError> {
+    let mut current: Option<(UnixTime, UnixTime)> = None;
+    let mut stale = None;
+    for bytes in lists {
+        let Some(list) = List::parse(bytes, root)? else { continue };
+        for certificate in [root, issued] {
+            list.refuse_if_revoked(certificate)?;
+        }
+        if !(list.window.0..=list.window.1).contains(&now) {
+            stale = Some(list.window);
+        } else if current.is_none_or(|(_, to)| to < list.window.1) {
+            current = Some(list.window);
+        }
+    }
+    match (current, stale) {
+        (None, Some((from, to))) => {
+            Err(refuse(format!("only lists of other times, as from {from} to {to}, at {now}")))
+        }
+        (None, None) if required => Err(refuse(format!("no list of {}", root.subject()))),
+        _ => Ok(current),
+    }
+}
+
+/// One list whose signature was checked.
+struct List {
+    tbs: TbsCertList,
+    window: (UnixTime, UnixTime),
+}
+
+impl List {
+    /// `None` where the list is another issuer's.
+    fn parse(bytes: &[u8], root: &Certificate<'_>) -> Result<Option<Self>, VerifyError> {
+        let signed = Signed::parse(bytes).map_err(refuse)?;
+        let tbs = TbsCertList::from_der(signed.body).map_err(text).map_err(refuse)?;
+        if &tbs.issuer != root.subject() {
+            return Ok(None);
+        }
+        if tbs.signature != signed.algorithm {
+            return Err(refuse("two different signature algorithms"));
+        }
+        if !root.may_sign_lists() || !root.public_key().verifies(signed.body, &signed.signature) {
+            return Err(refuse("a list that the root's key did not sign"));
+        }
+        let entries = tbs.revoked_certificates.as_deref().unwrap_or_default();
+        let extensions =
+            tbs.crl_extensions.iter().chain(entries.iter().filter_map(|e| e.crl_entry_extensions.as_ref()));
+        if let Some(unknown) = extensions.flatten().find(|extension: &&Extension| extension.critical) {
+            return Err(refuse(format!("a list with the critical extension {}", unknown.extn_id)));
+        }
+        let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+        let Some(next) = tbs.next_update else { return Err(refuse("a list without nextUpdate")) };
+        let window = (seconds(tbs.this_update), seconds(next));
+        Ok(Some(Self { tbs, window }))
+    }
+
+    fn refuse_if_revoked(&self, certificate: &Certificate<'_>) -> Result<(), VerifyError> {
+        let entries = self.tbs.revoked_certificates.as_deref().unwrap_or_default();
+        match entries.iter().find(|entry| entry.serial_number.as_bytes() == certificate.serial()) {
+            None => Ok(()),
+            Some(entry) => Err(VerifyError::new(
+                Check::CertificateRevoked,
+                format!("{} not to be revoked", certificate.subject()),
+                format!("serial {} revoked at {}", entry.serial_number, entry.revocation_date),
+            )),
+        }
+    }
+}
+
+fn refuse(found: impl std::fmt::Display) -> VerifyError {
+    VerifyError::new(Check::RevocationList, "a current, full revocation list signed by the root", found)
+}

@@ -1,0 +1,146 @@
+//! What a VCEK or VLEK certificate says of its chip and TCB (AMD 57230).
+
+use super::certificate::{Certificate, Role};
+use crate::endorsements::VerifiedSnpKey;
+use crate::{Check, UnixTime, VerifyError};
+use aws_lc_rs::digest;
+use der::Decode as _;
+use der::asn1::{Ia5StringRef, OctetStringRef};
+use sealpod_evidence::snp::report::{Product, Report};
+
+/// Extensions under AMD's arc.
+const PRODUCT_NAME: &[u32] = &[2];
+const SPL_BOOTLOADER: u32 = 1;
+const SPL_TEE: u32 = 2;
+const SPL_SNP: u32 = 3;
+const SPL_MICROCODE: u32 = 8;
+const SPL_FMC: u32 = 9;
+/// Bytes of the TCB that no product uses yet; a certificate may say zero of them.
+const SPL_RESERVED: [u32; 4] = [4, 5, 6, 7];
+const HARDWARE_ID: &[u32] = &[4];
+const CSP_ID: &[u32] = &[5];
+/// CHIP_ID in the report has this many bytes; Turin's id is 8 bytes and zeros.
+const CHIP_ID_LEN: usize = 64;
+const SHORT_CHIP_ID_LEN: usize = 8;
+
+/// Reads a leaf whose chain was verified.
+pub(super) fn key(
+    leaf: &Certificate<'_>,
+    product: Product,
+    vlek: bool,
+    revocation_checked: bool,
+    (not_before, not_after): (UnixTime, UnixTime),
+) -> Result<VerifiedSnpKey, VerifyError> {
+    require_product(leaf, product)?;
+    Ok(VerifiedSnpKey {
+        id: id(leaf.der),
+        public_key: leaf.public_key().clone(),
+        product,
+        vlek,
+        tcb: tcb(leaf, product)?,
+        hardware_id: if vlek {
+            require_provider(leaf).map(|()| None)?
+        } else {
+            Some(hardware_id(leaf, product)?)
+        },
+        revocation_checked,
+        not_before,
+        not_after,
+    })
+}
+
+/// The name under which a verified key is kept: SHA-256 of the certificate.
+pub(super) fn id(der: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, der).as_ref());
+    out
+}
+
+/// Whether an unverified leaf says that it is for the chip and TCB of `report`. A hint for choosing among
+/// several.
+pub(super) fn is_for(leaf: &Certificate<'_>, report: &Report) -> bool {
+    let (product, vlek) = match leaf.issuer_role() {
+        Ok(Role::Ask(product)) => (product, false),
+        Ok(Role::Asvk(product)) => (product, true),
+        _ => return false,
+    };
+    tcb(leaf, product).is_ok_and(|tcb| tcb == report.reported_tcb().0)
+        && (vlek || hardware_id(leaf, product).is_ok_and(|id| id == report.chip_id()))
+}
+
+/// The product name is the line's, or the line's with a stepping (`Milan-B0`).
+fn require_product(leaf: &Certificate<'_>, product: Product) -> Result<(), VerifyError> {
+    let name = leaf.amd_extension(PRODUCT_NAME).and_then(|value| Ia5StringRef::from_der(value).ok());
+    let found = name.map(|name| name.as_str().to_ascii_lowercase());
+    let line = found.as_deref().map(|name| name.split('-').next().unwrap_or_default());
+    if line != Some(product.as_str()) {
+        return Err(VerifyError::new(Check::CertificateProduct, product, format!("{found:?}")));
+    }
+    Ok(())
+}
+
+/// The TCB in the report's byte layout (AMD 56860, section 2.2).
+fn tcb(leaf: &Certificate<'_>, product: Product) -> Result<[u8; 8], VerifyError> {
+    for arc in SPL_RESERVED {
+        match spl(leaf, arc)? {
+            None | Some(0) => {}
+            Some(found) => return Err(wrong_tcb(format!("zero in the reserved extension 3.{arc}"), found)),
+        }
+    }
+    let need = |arc| spl(leaf, arc)?.ok_or_else(|| wrong_tcb(format!("TCB extension 3.{arc}"), "none"));
+    let (bootloader, tee, snp, microcode) =
+        (need(SPL_BOOTLOADER)?, need(SPL_TEE)?, need(SPL_SNP)?, need(SPL_MICROCODE)?);
+    match product {
+        Product::Milan | Product::Genoa => match spl(leaf, SPL_FMC)? {
+            None => Ok([bootloader, tee, 0, 0, 0, 0, snp, microcode]),
+            Some(found) => Err(wrong_tcb(format!("no FMC version on {product}"), found)),
+        },
+        Product::Turin => Ok([need(SPL_FMC)?, bootloader, tee, snp, 0, 0, 0, microcode]),
+    }
+}
+
+/// One security patch level: an INTEGER from 0 to 255.
+fn spl(leaf: &Certificate<'_>, arc: u32) -> Result<Option<u8>, VerifyError> {
+    let Some(value) = leaf.amd_extension(&[3, arc]) else { return Ok(None) };
+    let found = || hex::encode(value);
+    u8::from_der(value)
+        .map(Some)
+        .map_err(|_| wrong_tcb(format!("an INTEGER of one byte in extension 3.{arc}"), found()))
+}
+
+/// The chip id, zero-padded as in the report. Old certificates have its bytes bare, newer ones as an OCTET
+/// STRING; the lengths differ, so no value can be read both ways.
+fn hardware_id(leaf: &Certificate<'_>, product: Product) -> Result<[u8; CHIP_ID_LEN], VerifyError> {
+    let value = leaf.amd_extension(HARDWARE_ID).unwrap_or_default();
+    let expected = match product {
+        Product::Milan | Product::Genoa => CHIP_ID_LEN,
+        Product::Turin => SHORT_CHIP_ID_LEN,
+    };
+    let id = match value.len() {
+        len if len == expected => Some(value),
+        _ => OctetStringRef::from_der(value).ok().map(|id| id.as_bytes()).filter(|id| id.len() == expected),
+    };
+    let id = id.ok_or_else(|| {
+        let expected = format!("a chip id of {expected} bytes");
+        VerifyError::new(Check::CertificateHardwareId, expected, hex::encode(value))
+    })?;
+    let mut out = [0; CHIP_ID_LEN];
+    out.iter_mut().zip(id).for_each(|(to, from)| *to = *from);
+    Ok(out)
+}
+
+/// A VLEK names a cloud provider, and no chip.
+fn require_provider(leaf: &Certificate<'_>) -> Result<(), VerifyError> {
+    match (leaf.amd_extension(CSP_ID), leaf.amd_extension(HARDWARE_ID)) {
+        (Some(_), None) => Ok(()),
+        (provider, chip) => Err(VerifyError::new(
+            Check::CertificateHardwareId,
+            "a cloud provider's id and no chip id in a VLEK",
+            format!("provider {provider:02x?}, chip {chip:02x?}"),
+        )),
+    }
+}
+
+fn wrong_tcb(expected: String, found: impl std::fmt::Display) -> VerifyError {
+    VerifyError::new(Check::CertificateTcb, expected, found)
+}

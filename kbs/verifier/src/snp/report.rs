@@ -1,0 +1,172 @@
+//! Steps 4 to 7: what one report says, held against the key that signed it, the Reference Values and the
+//! owner's policy.
+
+use crate::endorsements::VerifiedSnpKey;
+use crate::parts::Parts;
+use crate::policy::AppraisalPolicy;
+use crate::reference::ReferenceValues;
+use crate::{Check, VerifyError};
+use sealpod_evidence::binding;
+use sealpod_evidence::bytes::HexArray;
+use sealpod_evidence::reference_values::SnpTcb;
+use sealpod_evidence::snp::report::{Product, Report, SigningKey};
+
+/// SIGNATURE_ALGO of ECDSA P-384 with SHA-384 (AMD 56860, table 139).
+const ECDSA_P384_SHA384: u32 = 1;
+/// Highest VMPL of a guest.
+const MAX_VMPL: u32 = 3;
+
+/// Step 4. The certificate is for the TCB, the chip and the product line that the report names.
+///
+/// A VLEK is for no chip, so with one the chip id proves nothing. A version 2 report does not say its
+/// product; the certificate does.
+pub(crate) fn certificate(key: &VerifiedSnpKey, report: &Report) -> Result<(), VerifyError> {
+    // Version 2 is older than Turin, and what is parsed with the wrong product's TCB layout would be misread.
+    let product =
+        report.product().unwrap_or(if key.product == Product::Turin { Product::Milan } else { key.product });
+    if key.product != product {
+        return Err(VerifyError::new(Check::CertificateProduct, product, key.product));
+    }
+    let tcb = report.reported_tcb();
+    if key.tcb != tcb.0 {
+        return Err(VerifyError::new(Check::CertificateTcb, hex::encode(tcb.0), hex::encode(key.tcb)));
+    }
+    match key.hardware_id {
+        Some(id) if id != report.chip_id() => {
+            Err(VerifyError::new(Check::CertificateHardwareId, HexArray(report.chip_id()), HexArray(id)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Step 5. The chip's firmware signed exactly these bytes. Reserved and padding bytes were found zero when
+/// the report was parsed.
+pub(crate) fn signature(key: &VerifiedSnpKey, report: &Report) -> Result<(), VerifyError> {
+    if report.signature_algorithm() != ECDSA_P384_SHA384 {
+        let found = report.signature_algorithm();
+        return Err(VerifyError::new(Check::SignatureAlgorithm, ECDSA_P384_SHA384, found));
+    }
+    if !key.public_key.verifies(report.signed(), &report.signature()) {
+        let expected = format!("a signature by the key of certificate {}", HexArray(key.id));
+        let found = if report.key_info().mask_chip_key() {
+            "none: MASK_CHIP_KEY is set"
+        } else {
+            "another signature"
+        };
+        return Err(VerifyError::new(Check::ReportSignature, expected, found));
+    }
+    Ok(())
+}
+
+/// Step 6 for the primary report. With an SVSM the guest runs below VMPL 0, without one at it.
+pub(crate) fn fields(
+    key: &VerifiedSnpKey,
+    parts: &Parts<'_>,
+    reference: &ReferenceValues,
+    policy: &AppraisalPolicy,
+) -> Result<(), VerifyError> {
+    let (expected, found) = (if parts.svsm.is_some() { 1..=MAX_VMPL } else { 0..=0 }, parts.report.vmpl());
+    if !expected.contains(&found) {
+        return Err(VerifyError::new(Check::Vmpl, format!("VMPL {expected:?}"), found));
+    }
+    common_fields(key, &parts.report, reference, policy)
+}
+
+/// Step 6 for any report of the guest, but for its VMPL.
+pub(super) fn common_fields(
+    key: &VerifiedSnpKey,
+    report: &Report,
+    reference: &ReferenceValues,
+    policy: &AppraisalPolicy,
+) -> Result<(), VerifyError> {
+    let kind = if key.vlek { SigningKey::Vlek } else { SigningKey::Vcek };
+    let found = report.key_info().signing_key();
+    if found != kind {
+        return Err(VerifyError::new(
+            Check::SigningKey,
+            format!("{kind:?}, as the certificate"),
+            format!("{found:?}"),
+        ));
+    }
+    let guest = report.policy();
+    let refused =
+        |check, expected: &str| Err(VerifyError::new(check, expected, format!("policy {:#x}", guest.0)));
+    if guest.debug_allowed() {
+        return refused(Check::DebugAllowed, "a guest that the host cannot debug");
+    }
+    if guest.migration_agent_allowed() {
+        return refused(Check::MigrationAllowed, "a guest without a migration agent");
+    }
+    if policy.forbid_smt && report.platform_info().smt_enabled() {
+        let found = format!("PLATFORM_INFO {:#x}", report.platform_info().0);
+        return Err(VerifyError::new(Check::Smt, "SMT off", found));
+    }
+    let (least, found) = (policy.minimum_abi, [guest.abi_major(), guest.abi_minor()]);
+    if found < least {
+        return Err(VerifyError::new(Check::AbiVersion, format!("at least {least:?}"), format!("{found:?}")));
+    }
+    minimum_tcb(key.product, report, reference)?;
+    tcb_order(key.product, report)
+}
+
+/// No component of the reported TCB is below the owner's least. The reported TCB is the one that the
+/// certificate attests.
+fn minimum_tcb(product: Product, report: &Report, reference: &ReferenceValues) -> Result<(), VerifyError> {
+    let found = report.reported_tcb().decode(product);
+    match reference.minimum_tcb(product) {
+        Some(least) if at_most(least, &found) => Ok(()),
+        Some(least) => {
+            Err(VerifyError::new(Check::MinimumTcb, format!("at least {least:?}"), format!("{found:?}")))
+        }
+        None => Err(VerifyError::new(Check::MinimumTcb, format!("a least TCB for {product}"), "none listed")),
+    }
+}
+
+/// What firmware reports is never above what it cannot be rolled back from, that never above what runs, and
+/// the guest was launched by what runs or by something older (AMD 56860, SNP_CONFIG and SNP_COMMIT). Anything
+/// else is a roll-back under the guest.
+fn tcb_order(product: Product, report: &Report) -> Result<(), VerifyError> {
+    let (reported, committed) =
+        (report.reported_tcb().decode(product), report.committed_tcb().decode(product));
+    let (current, launch) = (report.current_tcb().decode(product), report.launch_tcb().decode(product));
+    let pairs = [
+        ("reported", reported, "committed", committed),
+        ("committed", committed, "current", current),
+        ("launch", launch, "current", current),
+    ];
+    for (low, low_tcb, high, high_tcb) in pairs {
+        if !at_most(&low_tcb, &high_tcb) {
+            let found = format!("{low} {low_tcb:?}, {high} {high_tcb:?}");
+            return Err(VerifyError::new(Check::TcbOrder, format!("{low} TCB at most {high} TCB"), found));
+        }
+    }
+    let (committed, current) = (report.committed_version(), report.current_version());
+    if committed > current {
+        return Err(VerifyError::new(
+            Check::TcbOrder,
+            format!("firmware at least {committed}, as committed"),
+            current,
+        ));
+    }
+    Ok(())
+}
+
+/// Every component by itself: a TCB is not one number.
+fn at_most(low: &SnpTcb, high: &SnpTcb) -> bool {
+    low.fmc <= high.fmc
+        && low.bootloader <= high.bootloader
+        && low.tee <= high.tee
+        && low.snp <= high.snp
+        && low.microcode <= high.microcode
+}
+
+/// Step 7. The guest itself asked for this report, for this nonce, this channel key and this text of vTPM
+/// evidence.
+pub(crate) fn report_data(parts: &Parts<'_>) -> Result<(), VerifyError> {
+    let expected = binding::report_data(parts.nonce, &parts.tee_pubkey, parts.additional_text);
+    let found = parts.report.report_data();
+    if found != expected {
+        return Err(VerifyError::new(Check::ReportData, HexArray(expected), HexArray(found)));
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! Step 12: the boot log is what the TPM saw, and it is a boot that the owner accepts.
+
+use crate::error::{Check, VerifyError};
+use crate::hash::extend;
+use crate::parts::Parts;
+use crate::reference::ReferenceValues;
+use sealpod_evidence::bytes::{HexArray, Sha256Digest};
+use sealpod_evidence::rcar::PCR_INITDATA;
+use sealpod_evidence::reference_values::{BootEvent, BootReference};
+use sealpod_evidence::tcg2::{ALG_SHA256, BootLog, Event, event_type_name};
+
+/// PCRs that a boot log is appraised for: the firmware's and the kernel's. Of others, only 10 and 13 are quoted, and
+/// their own logs must replay to them from zero.
+const BOOT_PCRS: usize = 10;
+
+/// A boot that replayed to the quote and is one of the Reference Values.
+#[derive(Debug, Clone)]
+pub(crate) struct Booted {
+    /// Which of them, as its reviewer described it.
+    pub description: String,
+    /// PCR 0 to 9 as firmware and kernel left them, that is, before the agent extended PCR 8 with initdata. IMA's boot
+    /// aggregate is over these.
+    pub pcrs: [[u8; 32]; BOOT_PCRS],
+}
+
+/// The boot log replays to PCR 0-7 and 9; PCR 8 is what it replays to, extended once with the initdata digest; and the
+/// events of each PCR are exactly those of one accepted boot.
+///
+/// A guest without a boot log is accepted where nothing was extended *and* a Reference Value without events says so.
+/// Events are compared by digest: type and data are what the firmware says about them, and no PCR covers those.
+pub(crate) fn boot(parts: &Parts<'_>, reference: &ReferenceValues) -> Result<Booted, VerifyError> {
+    let (events, pcrs) = if parts.boot_log.is_empty() {
+        (Events::default(), [[0; 32]; BOOT_PCRS])
+    } else {
+        let log = BootLog::parse(&parts.boot_log)
+            .map_err(|error| VerifyError::new(Check::BootLogSyntax, "a TCG2 boot log", error))?;
+        replay(&log)?
+    };
+    compare(parts, &pcrs)?;
+    let known = accepted(&events, reference.boots())?;
+    Ok(Booted { description: known.description.clone(), pcrs })
+}
+
+/// Extended events per PCR, in order.
+type Events<'a> = [Vec<Seen<'a>>; BOOT_PCRS];
+
+struct Seen<'a> {
+    sha256: Sha256Digest,
+    event: Event<'a>,
+}
+
+fn replay<'a>(log: &BootLog<'a>) -> Result<(Events<'a>, [[u8; 32]; BOOT_PCRS]), VerifyError> {
+    let refused =
+        |found: String| VerifyError::new(Check::BootLogReplay, "SHA-256 digests of every event", found);
+    let all = log.replay_sha256().map_err(|error| refused(error.to_string()))?;
+    let mut pcrs = [[0; 32]; BOOT_PCRS];
+    pcrs.iter_mut().zip(all).for_each(|(pcr, value)| *pcr = value);
+    let mut events = Events::default();
+    for event in log.events().filter(Event::is_extended) {
+        let Some(list) = events.get_mut(event.pcr as usize) else { continue };
+        let digest = event.digests.get(ALG_SHA256).and_then(|digest| digest.try_into().ok());
+        let sha256 = digest.map(HexArray).ok_or_else(|| refused(format!("none at {}", event.offset)))?;
+        list.push(Seen { sha256, event });
+    }
+    Ok((events, pcrs))
+}
+
+/// The quoted values are those of the log and of initdata.
+fn compare(parts: &Parts<'_>, pcrs: &[[u8; 32]; BOOT_PCRS]) -> Result<(), VerifyError> {
+    let mut initdata = None;
+    for (index, value) in (0_u8..).zip(pcrs) {
+        if index == PCR_INITDATA {
+            let mut value = *value;
+            extend(&mut value, &parts.initdata.digest().0);
+            initdata = Some(HexArray(value));
+        } else if *value != parts.pcrs.get(index).0 {
+            let expected = format!("PCR {index} = {}, as quoted", parts.pcrs.get(index));
+            let found = format!("a log that replays to {}", HexArray(*value));
+            return Err(VerifyError::new(Check::BootLogReplay, expected, found));
+        }
+    }
+    let quoted = parts.pcrs.get(PCR_INITDATA);
+    match initdata {
+        Some(value) if value == quoted => Ok(()),
+        value => {
+            let value = value.map(|value| value.to_string()).unwrap_or_default();
+            let expected =
+                format!("PCR {PCR_INITDATA} = {value}, extended with initdata {}", parts.initdata.digest());
+            Err(VerifyError::new(Check::InitdataPcr, expected, quoted))
+        }
+    }
+}
+
+/// Where a boot first differs from an accepted one.
+struct Difference<'r, 'e> {
+    /// Events that are equal, over all PCRs: how near the two are.
+    equal: usize,
+    pcr: usize,
+    position: usize,
+    expected: Option<&'r BootEvent>,
+    found: Option<&'e Seen<'e>>,
+}
+
+fn accepted<'r>(
+    events: &Events<'_>,
+    references: &'r [BootReference],
+) -> Result<&'r BootReference, VerifyError> {
+    let mut nearest: Option<(&BootReference, Difference<'_, '_>)> = None;
+    for reference in references {
+        let Some(difference) = differs(events, reference) else { return Ok(reference) };
+        if nearest.as_ref().is_none_or(|(_, known)| difference.equal > known.equal) {
+            nearest = Some((reference, difference));
+        }
+    }
+    let Some((reference, difference)) = nearest else {
+        return Err(VerifyError::new(
+            Check::BootReference,
+            "a boot that is one of the Reference Values",
+            "there are none",
+        ));
+    };
+    let Difference { pcr, position, .. } = difference;
+    let event = difference.expected.map_or_else(
+        || "no further event".to_owned(),
+        |event| format!("{} {} ({})", event.event_type, event.sha256, event.description),
+    );
+    let expected = format!("{:?}: PCR {pcr}, event {position}: {event}", reference.description);
+    let found = difference.found.map_or_else(
+        || "no further event".to_owned(),
+        |seen| {
+            format!("{} {} ({})", event_type_name(seen.event.event_type), seen.sha256, text(seen.event.data))
+        },
+    );
+    Err(VerifyError::new(Check::BootReference, expected, found))
+}
+
+/// The first difference, PCR by PCR; `None` where there is none.
+fn differs<'r, 'e>(events: &'e Events<'e>, reference: &'r BootReference) -> Option<Difference<'r, 'e>> {
+    let mut first: Option<Difference<'_, '_>> = None;
+    let mut equal = 0;
+    for (index, found) in (0_u8..).zip(events) {
+        let expected = reference.events.get(&index).map_or(&[][..], Vec::as_slice);
+        let same = expected.iter().zip(found).take_while(|(known, seen)| known.sha256 == seen.sha256).count();
+        equal += same;
+        let (known, seen) = (expected.get(same), found.get(same));
+        if first.is_none() && (known.is_some() || seen.is_some()) {
+            let pcr = index.into();
+            first = Some(Difference { equal: 0, pcr, position: same, expected: known, found: seen });
+        }
+    }
+    first.map(|difference| Difference { equal, ..difference })
+}
+
+/// Printable text of an event's data, for people.
+fn text(data: &[u8]) -> String {
+    data.iter().filter(|b| b.is_ascii_graphic() || **b == b' ').take(80).map(|b| char::from(*b)).collect()
+}
+
+#[cfg(test)]
+mod tests;

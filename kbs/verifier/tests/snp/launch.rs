@@ -1,0 +1,51 @@
+//! Step 8.
+
+use crate::world::World;
+use sealpod_evidence::bytes::HexArray;
+use sealpod_testkit::Bundle;
+use sealpod_verifier::Check;
+
+#[test]
+fn the_launch_digest_is_a_reference_value() {
+    let mut world = World::valid();
+    world.reference.snp_measurements[0].measurement.0[0] ^= 1;
+    world.refused(Check::LaunchDigest);
+    world.reference.snp_measurements.clear();
+    world.refused(Check::LaunchDigest);
+}
+
+#[test]
+fn host_data_is_the_digest_of_the_initdata_sent() {
+    World::spoiled(|sealed| sealed.initdata.as_mut().unwrap().push('\n')).refused(Check::HostData);
+    World::spoiled(|sealed| {
+        sealed.report.host_data[0] ^= 1;
+        sealed.resign();
+    })
+    .refused(Check::HostData);
+}
+
+#[test]
+fn initdata_is_a_reference_value() {
+    let mut world = World::valid();
+    world.reference.initdata[0].sha256.0[0] ^= 1;
+    world.refused(Check::InitdataReference);
+    world.reference.initdata.clear();
+    world.refused(Check::InitdataReference);
+}
+
+#[test]
+fn an_id_block_author_is_demanded_where_the_owner_lists_one() {
+    let world = |enabled: u32, digest: u8| {
+        let mut bundle = Bundle::valid();
+        bundle.report.flags |= enabled;
+        bundle.report.author_key_digest = [digest; 48];
+        let mut world = World::of(bundle);
+        world.policy.id_block_authors = vec![HexArray([1; 48]), HexArray([2; 48])];
+        world
+    };
+    world(1, 2).accepted();
+    world(1, 3).refused(Check::IdBlockAuthor);
+    // The digest means nothing unless the firmware says that there is an author key.
+    world(0, 2).refused(Check::IdBlockAuthor);
+    world(0, 0).refused(Check::IdBlockAuthor);
+}

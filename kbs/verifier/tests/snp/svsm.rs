@@ -1,0 +1,127 @@
+//! Step 9.
+
+use crate::world::World;
+use sealpod_testkit::Bundle;
+use sealpod_testkit::keys::Key;
+use sealpod_testkit::report::ReportFields;
+use sealpod_testkit::tpm::Tpm;
+use sealpod_verifier::{BindingLevel, Check};
+
+fn resigned(spoil: impl FnOnce(&mut ReportFields)) -> World {
+    World::spoiled(|sealed| {
+        spoil(sealed.svsm_report.as_mut().unwrap());
+        sealed.resign_svsm();
+    })
+}
+
+#[test]
+fn an_svsm_establishes_the_strongest_level() {
+    let mut world = World::valid();
+    world.policy.minimum_binding_level = BindingLevel::Svsm;
+    assert_eq!(world.accepted().binding_level(), BindingLevel::Svsm);
+}
+
+#[test]
+fn the_svsm_report_holds_as_the_primary_one() {
+    for vmpl in [1, 2, 0xffff_ffff] {
+        resigned(|report| report.vmpl = vmpl).refused(Check::SvsmReport);
+    }
+    World::spoiled(|sealed| {
+        sealed.svsm_key = Key::ForeignVcek;
+        sealed.resign_svsm();
+    })
+    .refused(Check::SvsmReport);
+    resigned(|report| report.signature_algorithm = 2).refused(Check::SvsmReport);
+    resigned(|report| report.flags = 1 << 2).refused(Check::SvsmReport);
+    resigned(|report| report.policy |= 1 << 19).refused(Check::SvsmReport);
+    resigned(|report| report.reported_tcb[6] -= 1).refused(Check::SvsmReport);
+    resigned(|report| report.committed_tcb[7] -= 1).refused(Check::SvsmReport);
+    resigned(|report| report.patches.push((0x3a, 1))).refused(Check::SvsmReport);
+    resigned(|report| report.cpuid = [0x19, 0x01, 1]).refused(Check::SvsmReport);
+    World::spoiled(|sealed| {
+        sealed.additional.tpm.svsm.as_mut().unwrap().report.0[0x140] ^= 1;
+        sealed.rebind();
+    })
+    .refused(Check::SvsmReport);
+}
+
+#[test]
+fn the_svsm_report_binds_nonce_key_and_manifest() {
+    resigned(|report| report.report_data[0] ^= 1).refused(Check::SvsmReportData);
+    World::spoiled(|sealed| {
+        sealed.additional.tpm.svsm.as_mut().unwrap().manifest.0[9] ^= 1;
+        sealed.rebind();
+    })
+    .refused(Check::SvsmReportData);
+    // An SVSM's answer to an earlier challenge.
+    World::spoiled(|sealed| {
+        let nonce = std::mem::replace(&mut sealed.nonce, "earlier".into());
+        let manifest = sealed.additional.tpm.ek_public.0.clone();
+        sealed.revouch(manifest);
+        sealed.nonce = nonce;
+        sealed.rebind();
+    })
+    .refused(Check::SvsmReportData);
+}
+
+#[test]
+fn the_svsm_is_of_the_same_guest() {
+    type Spoil = fn(&mut ReportFields);
+    let spoils: [(&str, Spoil); 5] = [
+        ("REPORT_ID ", |report| report.report_id[31] ^= 1),
+        ("REPORT_ID_MA ", |report| report.report_id_ma[0] = 0),
+        ("MEASUREMENT ", |report| report.measurement[0] ^= 1),
+        ("POLICY ", |report| report.policy |= 1 << 20),
+        ("HOST_DATA ", |report| report.host_data[0] ^= 1),
+    ];
+    for (field, spoil) in spoils {
+        let error = resigned(spoil).refused(Check::SvsmSameGuest);
+        assert!(error.expected.starts_with(field), "{error}");
+    }
+    // With a VLEK the certificate names no chip, so the comparison is all there is.
+    let mut bundle = Bundle::with_vlek();
+    bundle.report.chip_id = [1; 64];
+    World::of(bundle).accepted();
+    let world = World::spoiled(|sealed| {
+        let vlek = Bundle::with_vlek();
+        sealed.certificates = vlek.certificates;
+        (sealed.report_key, sealed.svsm_key) = (Key::Vlek, Key::Vlek);
+        sealed.report.flags |= 1 << 2;
+        let svsm = sealed.svsm_report.as_mut().unwrap();
+        svsm.flags |= 1 << 2;
+        svsm.chip_id = [1; 64];
+        sealed.resign_svsm();
+    });
+    assert!(world.refused(Check::SvsmSameGuest).expected.starts_with("CHIP_ID"));
+}
+
+#[test]
+fn the_manifest_is_the_endorsement_key() {
+    let foreign = Tpm::foreign().ek_public();
+    World::spoiled(|sealed| sealed.revouch(foreign.clone())).refused(Check::SvsmManifest);
+    World::spoiled(|sealed| {
+        let longer = [&sealed.additional.tpm.ek_public.0[..], &[0]].concat();
+        sealed.revouch(longer);
+    })
+    .refused(Check::SvsmManifest);
+    World::spoiled(|sealed| sealed.revouch(Vec::new())).refused(Check::SvsmManifest);
+    World::spoiled(|sealed| {
+        sealed.additional.tpm.ek_public.0 = foreign;
+        sealed.rebind();
+    })
+    .refused(Check::SvsmManifest);
+}
+
+#[test]
+fn without_an_svsm_the_level_is_host_and_has_to_be_accepted_twice() {
+    let mut bundle = Bundle { svsm: false, ..Bundle::valid() };
+    bundle.report.vmpl = 0;
+    let mut world = World::of(bundle);
+    world.refused(Check::BindingLevel);
+    world.policy.minimum_binding_level = BindingLevel::Host;
+    world.refused(Check::BindingLevel);
+    world.policy.dangerous_accept_host_vtpm = true;
+    assert_eq!(world.accepted().binding_level(), BindingLevel::Host);
+    world.policy.minimum_binding_level = BindingLevel::GuestKernel;
+    world.refused(Check::BindingLevel);
+}

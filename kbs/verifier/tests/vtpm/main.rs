@@ -1,0 +1,8 @@
+//! Steps 10 to 15: each test starts from valid evidence, spoils one thing, and expects the one refusal that names it.
+
+mod boot;
+mod ima;
+mod keys;
+mod quote;
+mod support;
+mod workload;
