@@ -12,7 +12,7 @@ use crate::reference::ReferenceValues;
 use crate::tpm::Booted;
 use aws_lc_rs::digest::{Algorithm, Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use files::PodFiles;
-use sealpod_evidence::bytes::HexArray;
+use sealpod_evidence::bytes::{HexArray, Sha256Digest};
 use sealpod_evidence::ima::{Bank, DigestKind, Entry, HashAlgorithm, ImaError, Log};
 use sealpod_evidence::rcar::PCR_IMA;
 
@@ -63,13 +63,7 @@ pub(crate) fn appraise(
         ));
     }
     let files = PodFiles::of(parts.initdata.policy(), reference);
-    let mut pass = Pass {
-        files: files.as_ref().ok(),
-        reference,
-        replay: ImaReplay::default(),
-        refused: None,
-        violations: 0,
-    };
+    let mut pass = Pass::new(files.as_ref().ok(), reference);
     let mut entries = Log::new(&parts.ima_log, parts.ima_bank, MAX_ENTRIES).entries();
     while pass.replay.pcr != quoted.0 {
         let Some(entry) = entries.next() else {
@@ -82,37 +76,60 @@ pub(crate) fn appraise(
         entry.map_err(syntax)?;
         uncovered += 1;
     }
+    pass.look_up();
     let Pass { replay: covered, refused, violations, .. } = pass;
-    files?;
-    match refused {
-        Some(error) => Err(error),
-        None => Ok(Measured { covered, uncovered, violations }),
+    if let Some(error) = refused {
+        return Err(error);
     }
+    files?;
+    Ok(Measured { covered, uncovered, violations })
 }
 
-/// The state of one pass.
-struct Pass<'r> {
+/// Files looked up together. Each lookup misses the cache; those that stand beside each other wait at the same time.
+const BATCH: usize = 32;
+
+/// The state of one pass over a log with lifetime `'l`.
+struct Pass<'r, 'l> {
     files: Option<&'r PodFiles<'r>>,
     reference: &'r ReferenceValues,
     replay: ImaReplay,
+    /// Names and digests that are still to be looked up.
+    batch: Vec<(&'l [u8], Sha256Digest)>,
     /// The first finding about a file. Holds once the replay has passed its entry and met the quote.
     refused: Option<VerifyError>,
     violations: u64,
 }
 
-impl Pass<'_> {
-    fn entry(&mut self, entry: &Entry<'_>, bank: Bank, booted: &Booted) -> Result<(), VerifyError> {
+impl<'r, 'l> Pass<'r, 'l> {
+    fn new(files: Option<&'r PodFiles<'r>>, reference: &'r ReferenceValues) -> Self {
+        let (replay, batch) = (ImaReplay::default(), Vec::with_capacity(BATCH));
+        Self { files, reference, replay, batch, refused: None, violations: 0 }
+    }
+
+    fn entry(&mut self, entry: &Entry<'l>, bank: Bank, booted: &Booted) -> Result<(), VerifyError> {
         self.replay.advance(entry, bank)?;
         if entry.index == 0 {
             return boot_aggregate(entry, booted);
         }
-        if self.refused.is_none() {
-            self.refused = self.judge(entry).err();
+        if self.refused.is_none()
+            && let Err(error) = self.judge(entry)
+        {
+            // A file of an earlier entry goes first.
+            self.look_up();
+            self.refused.get_or_insert(error);
         }
         Ok(())
     }
 
-    fn judge(&mut self, entry: &Entry<'_>) -> Result<(), VerifyError> {
+    fn look_up(&mut self) {
+        let Some(files) = self.files else { return self.batch.clear() };
+        let mut found = self.batch.drain(..).map(|(name, digest)| files.check(name, &digest));
+        if let Some(Err(error)) = found.find(Result::is_err) {
+            self.refused.get_or_insert(error);
+        }
+    }
+
+    fn judge(&mut self, entry: &Entry<'l>) -> Result<(), VerifyError> {
         let at = |text: &str| format!("IMA entry {}: {text}", entry.index);
         let unexpected = |found: String| {
             VerifyError::new(Check::UnexpectedMeasurement, at("a file's SHA-256 digest and path"), found)
@@ -144,7 +161,11 @@ impl Pass<'_> {
         let Some(digest) = digest.map(HexArray) else {
             return Err(unexpected(format!("another digest, of {}", text())));
         };
-        self.files.map_or(Ok(()), |files| files.check(name, &digest))
+        self.batch.push((name, digest));
+        if self.batch.len() == BATCH {
+            self.look_up();
+        }
+        Ok(())
     }
 }
 

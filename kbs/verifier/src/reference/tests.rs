@@ -72,26 +72,30 @@ fn files_of_one_image_are_not_those_of_another() {
 
 #[test]
 fn each_defect_has_its_own_error() {
-    let refused = |change: fn(&mut ReferenceDocument)| {
+    let refused = |change: &dyn Fn(&mut ReferenceDocument)| {
         let mut one = document();
         change(&mut one);
         ReferenceValues::from_documents(&[one]).unwrap_err()
     };
-    let error = refused(|d| d.version = 2);
+    let minimum = |product: &'static str, fmc| {
+        move |document: &mut ReferenceDocument| {
+            let tcb = SnpTcb { fmc, ..tcb(0, 0, 0, 0) };
+            document.snp_minimum_tcb.insert(product.to_owned(), tcb);
+        }
+    };
+    let error = refused(&|d| d.version = 2);
     assert!(matches!(error, ReferenceError::Version { expected: VERSION, found: 2, .. }));
-    let error = refused(|d| drop(d.snp_minimum_tcb.insert("rome".into(), tcb(0, 0, 0, 0))));
+    let error = refused(&minimum("rome", None));
     assert!(matches!(error, ReferenceError::Product { ref found, .. } if found == "rome"));
-    let error = refused(|d| drop(d.snp_minimum_tcb.insert("turin".into(), tcb(0, 0, 0, 0))));
+    let error = refused(&minimum("turin", None));
     assert!(matches!(error, ReferenceError::Fmc { product: Product::Turin, found: None, .. }));
-    let error = refused(|d| {
-        drop(d.snp_minimum_tcb.insert("milan".into(), SnpTcb { fmc: Some(1), ..tcb(0, 0, 0, 0) }))
-    });
+    let error = refused(&minimum("milan", Some(1)));
     assert!(matches!(error, ReferenceError::Fmc { product: Product::Milan, found: Some(1), .. }));
-    let error = refused(|d| d.files.push(files(None, "bin/a", 1)));
+    let error = refused(&|d| d.files.push(files(None, "bin/a", 1)));
     assert!(matches!(error, ReferenceError::Path { ref found, .. } if found == "bin/a"));
-    let error = refused(|d| d.dangerous_allow_ima_violations.push("a".into()));
+    let error = refused(&|d| d.dangerous_allow_ima_violations.push("a".into()));
     assert!(matches!(error, ReferenceError::Path { .. }));
-    let error = refused(|d| {
+    let error = refused(&|d| {
         d.boot.push(BootReference { description: String::new(), events: BTreeMap::from([(10, vec![])]) });
     });
     assert!(matches!(error, ReferenceError::BootPcr { found: 10, .. }));

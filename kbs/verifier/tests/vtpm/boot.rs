@@ -5,7 +5,7 @@ use sealpod_evidence::reference_values::BootReference;
 use sealpod_testkit::Bundle;
 use sealpod_testkit::logs::BootEvent;
 use sealpod_testkit::logs::boot::EV_EFI_ACTION;
-use sealpod_testkit::tpm::Digests;
+use sealpod_testkit::tpm::{Digests, alg};
 use sealpod_verifier::Check;
 use std::collections::BTreeMap;
 
@@ -36,6 +36,13 @@ fn a_log_that_does_not_parse_is_refused() {
     sealed.additional.tpm.boot_log.0.pop();
     sealed.rebind();
     refused_spoiled(&sealed, Check::BootLogSyntax);
+}
+
+#[test]
+fn a_log_without_digests_of_the_quoted_bank_is_refused() {
+    let mut bundle = valid();
+    bundle.boot_log.algorithms = vec![alg::SHA1];
+    refused_spoiled(&bundle.seal(), Check::BootLogReplay);
 }
 
 #[test]
