@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod acts;
+pub mod bench;
 pub mod broker;
 pub mod http;
 pub mod oci_fixture;

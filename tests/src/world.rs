@@ -105,8 +105,13 @@ impl World {
         self.image
     }
 
-    /// Write the pod's initdata, tell the broker to expect it, run the pod to its end.
+    /// Run a pod to its end.
     pub fn run(&self, pod: &Pod<'_>) -> Result<Output> {
+        run(&mut self.pod(pod)?, GUEST)
+    }
+
+    /// Write the pod's initdata and tell the broker to expect it; gives the command that runs the pod.
+    pub fn pod(&self, pod: &Pod<'_>) -> Result<Command> {
         let initdata = self.path(&format!("{}.toml", pod.name));
         let mut generate = self.programs.command("sealpod");
         generate.args(["policy", "generate", "--allow-output"]);
@@ -114,16 +119,9 @@ impl World {
         generate.arg("--output").arg(&initdata).arg(self.path("layout")).arg("--").args(pod.args);
         succeed(&mut generate, SHORT)?;
         let reference = self.path(&format!("{}.json", pod.name));
-        succeed(
-            self.programs
-                .command("sealpod-images")
-                .arg("reference-values")
-                .arg("--initdata")
-                .arg(&initdata)
-                .arg("-o")
-                .arg(&reference),
-            SHORT,
-        )?;
+        let mut describe = self.programs.command("sealpod-images");
+        describe.arg("reference-values").arg("--initdata").arg(&initdata).arg("-o").arg(&reference);
+        succeed(&mut describe, SHORT)?;
         self.broker.admin(&["reference", "add", &reference.display().to_string()])?;
 
         let mut command = self.sealpod(&["run"]);
@@ -133,7 +131,7 @@ impl World {
             command.env(name, value);
         }
         command.arg(self.path("layout")).arg("--").args(pod.args);
-        run(&mut command, GUEST)
+        Ok(command)
     }
 
     /// A `sealpod` command on this world's state directory.

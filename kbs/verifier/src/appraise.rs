@@ -21,7 +21,7 @@ pub(crate) fn verify(input: &Input<'_>) -> Result<AttestationResult, VerifyError
     tpm::keys_and_credential(&parts, challenge)?; // 10
     tpm::quote(&parts)?; // 11
     let booted = tpm::boot(&parts, reference)?; // 12
-    let measured = ima::appraise(&parts, reference, &booted)?; // 13 and 14
+    let measured = ima::appraise(&parts.ima(&booted.pcrs, reference))?; // 13 and 14
     let started = workload::appraise(&parts)?; // 15
     let findings = Findings { key, launch, binding_level, booted, measured, started };
     Ok(snp::claims::result(parts, findings)) // 16

@@ -7,22 +7,38 @@ mod files;
 
 use crate::error::{Check, VerifyError};
 use crate::hash::{extend, sha256_of};
-use crate::parts::Parts;
 use crate::reference::ReferenceValues;
-use crate::tpm::Booted;
 use aws_lc_rs::digest::{Algorithm, Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use files::PodFiles;
 use sealpod_evidence::bytes::{HexArray, Sha256Digest};
 use sealpod_evidence::ima::{Bank, DigestKind, Entry, HashAlgorithm, ImaError, Log};
+use sealpod_evidence::initdata::PodPolicy;
 use sealpod_evidence::rcar::PCR_IMA;
 
 /// Most entries of one log: at 300 ns each, a third of a second. Evidence is 2 MiB on the wire and an entry 100 bytes,
 /// so only a caller that takes larger evidence comes near.
 const MAX_ENTRIES: u64 = 1 << 20;
 
+/// An IMA log and all that it is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct ImaEvidence<'a> {
+    /// The kernel's binary log, little-endian, from its first entry.
+    pub log: &'a [u8],
+    /// The bank whose digests the log carries: SHA-256 or SHA-1.
+    pub bank: Bank,
+    /// PCR 10 of the SHA-256 bank, from a quote that was verified.
+    pub pcr: [u8; 32],
+    /// PCR 0 to 9 of the SHA-256 bank as firmware and kernel left them: before anything in user space extended one.
+    pub boot_pcrs: &'a [[u8; 32]; 10],
+    /// The owner's policy, whose container rules name the images that may run.
+    pub policy: &'a PodPolicy,
+    /// Files of the guest image and of container images.
+    pub reference: &'a ReferenceValues,
+}
+
 /// What a log established.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Measured {
+pub struct Measured {
     /// How far the quote reaches: number of entries, and PCR 10 after them.
     pub covered: ImaReplay,
     /// Entries behind that. They are not evidence, and nothing in them was appraised.
@@ -35,7 +51,7 @@ pub(crate) struct Measured {
 ///
 /// Whoever keeps one for an attested guest can go on from it with only the new entries of the same boot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct ImaReplay {
+pub struct ImaReplay {
     /// Index of the next entry.
     pub index: u64,
     /// The SHA-256 bank's PCR 10.
@@ -47,14 +63,11 @@ pub(crate) struct ImaReplay {
 /// image that a rule of initdata names.
 ///
 /// Proves what was executed, mapped or loaded *under the IMA policy in force*; that it is the shipped policy follows from the
-/// launch digest. Does not prove what a script read or what was written.
-pub(crate) fn appraise(
-    parts: &Parts<'_>,
-    reference: &ReferenceValues,
-    booted: &Booted,
-) -> Result<Measured, VerifyError> {
-    let quoted = parts.pcrs.get(PCR_IMA);
-    if quoted.0 == [0; 32] {
+/// launch digest. Does not prove what a script read or what was written, nor that the PCRs given are a TPM's: that is for the
+/// caller, as [`crate::verify`] does in steps 9 to 12.
+pub fn appraise(evidence: &ImaEvidence<'_>) -> Result<Measured, VerifyError> {
+    let &ImaEvidence { log, bank, pcr: quoted, boot_pcrs, policy, reference } = evidence;
+    if quoted == [0; 32] {
         let expected = format!("PCR {PCR_IMA} extended by IMA");
         return Err(VerifyError::new(
             Check::BootAggregate,
@@ -62,14 +75,14 @@ pub(crate) fn appraise(
             "zeros: the kernel had no TPM when IMA started",
         ));
     }
-    let files = PodFiles::of(parts.initdata.policy(), reference);
+    let files = PodFiles::of(policy, reference);
     let mut pass = Pass::new(files.as_ref().ok(), reference);
-    let mut entries = Log::new(&parts.ima_log, parts.ima_bank, MAX_ENTRIES).entries();
-    while pass.replay.pcr != quoted.0 {
+    let mut entries = Log::new(log, bank, MAX_ENTRIES).entries();
+    while pass.replay.pcr != quoted {
         let Some(entry) = entries.next() else {
-            return Err(not_replayed(pass.replay, quoted.0));
+            return Err(not_replayed(pass.replay, quoted));
         };
-        pass.entry(&entry.map_err(syntax)?, parts.ima_bank, booted)?;
+        pass.entry(&entry.map_err(syntax)?, bank, boot_pcrs)?;
     }
     let mut uncovered = 0;
     for entry in entries {
@@ -106,10 +119,15 @@ impl<'r, 'l> Pass<'r, 'l> {
         Self { files, reference, replay, batch, refused: None, violations: 0 }
     }
 
-    fn entry(&mut self, entry: &Entry<'l>, bank: Bank, booted: &Booted) -> Result<(), VerifyError> {
+    fn entry(
+        &mut self,
+        entry: &Entry<'l>,
+        bank: Bank,
+        boot_pcrs: &[[u8; 32]; 10],
+    ) -> Result<(), VerifyError> {
         self.replay.advance(entry, bank)?;
         if entry.index == 0 {
-            return boot_aggregate(entry, booted);
+            return boot_aggregate(entry, boot_pcrs);
         }
         if self.refused.is_none()
             && let Err(error) = self.judge(entry)
@@ -219,8 +237,8 @@ fn hashed(entry: &Entry<'_>, algorithm: &'static Algorithm) -> Digest {
 
 /// Entry 0 is the kernel's hash over PCR 0 to 9 as it found them. In banks other than SHA-1, Linux has included PCR 8 and
 /// 9 since 5.8 (`ima_calc_boot_aggregate`), and it reads them before any user space runs.
-fn boot_aggregate(entry: &Entry<'_>, booted: &Booted) -> Result<(), VerifyError> {
-    let computed = HexArray(sha256_of(booted.pcrs.iter().map(<[u8; 32]>::as_slice)));
+fn boot_aggregate(entry: &Entry<'_>, boot_pcrs: &[[u8; 32]; 10]) -> Result<(), VerifyError> {
+    let computed = HexArray(sha256_of(boot_pcrs.iter().map(<[u8; 32]>::as_slice)));
     let refused = |found: String| {
         VerifyError::new(Check::BootAggregate, format!("boot_aggregate sha256:{computed} first"), found)
     };

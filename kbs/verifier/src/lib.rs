@@ -19,13 +19,13 @@ pub use result::{AttestationResult, BindingLevel, TrustTier, TrustVector};
 pub mod challenge;
 pub mod endorsements;
 pub mod error;
+pub mod ima;
 pub mod policy;
 pub mod reference;
 pub mod result;
 
 mod appraise;
 mod hash;
-mod ima;
 mod parts;
 mod signature;
 mod snp;

@@ -4,13 +4,15 @@ mod json;
 
 use crate::challenge::Challenge;
 use crate::error::{Check, VerifyError};
+use crate::ima::ImaEvidence;
+use crate::reference::ReferenceValues;
 use sealpod_evidence::bytes::HexArray;
 use sealpod_evidence::cel::{self, Record};
 use sealpod_evidence::ima::Bank;
 use sealpod_evidence::initdata::{self, Initdata};
 use sealpod_evidence::rcar::protocol::{Attestation, InitData, Tee};
 use sealpod_evidence::rcar::{
-    AdditionalEvidence, ImaLog, PcrValue, QUOTED_BANK, QUOTED_PCRS, SEALPOD_VERSION, SnpEvidence,
+    AdditionalEvidence, ImaLog, PCR_IMA, PcrValue, QUOTED_BANK, QUOTED_PCRS, SEALPOD_VERSION, SnpEvidence,
     SvsmEvidence, TpmEvidence,
 };
 use sealpod_evidence::snp::cert_table::{self, CertTable};
@@ -65,6 +67,24 @@ pub(crate) struct Parts<'a> {
     pub ima_log: Vec<u8>,
     pub workload: Vec<Record>,
     pub svsm: Option<Svsm>,
+}
+
+impl Parts<'_> {
+    /// The IMA log with what it is held against, once PCR 0 to 9 are known to be the boot's.
+    pub fn ima<'a>(
+        &'a self,
+        boot_pcrs: &'a [[u8; 32]; 10],
+        reference: &'a ReferenceValues,
+    ) -> ImaEvidence<'a> {
+        ImaEvidence {
+            log: &self.ima_log,
+            bank: self.ima_bank,
+            pcr: self.pcrs.get(PCR_IMA).0,
+            boot_pcrs,
+            policy: self.initdata.policy(),
+            reference,
+        }
+    }
 }
 
 /// The SVSM's word for its vTPM.

@@ -46,11 +46,10 @@ fn linux_computes_the_boot_aggregate_over_pcr_0_to_9() {
     let digest = [b"sha256:\0".as_slice(), &hex::decode(AGGREGATE).unwrap()].concat();
     let bytes = entry("ima-sig", &[&digest, b"boot_aggregate\0", b""]);
     let entry = Log::new(&bytes, Bank::Sha256, 1).entries().next().unwrap().unwrap();
-    let pcrs = BOOTED.map(|value| value.parse::<HexArray<32>>().unwrap().0);
-    let mut booted = Booted { description: String::new(), pcrs };
-    assert_eq!(boot_aggregate(&entry, &booted), Ok(()));
-    booted.pcrs[9] = [1; 32];
-    assert_eq!(boot_aggregate(&entry, &booted).unwrap_err().check, Check::BootAggregate);
+    let mut pcrs = BOOTED.map(|value| value.parse::<HexArray<32>>().unwrap().0);
+    assert_eq!(boot_aggregate(&entry, &pcrs), Ok(()));
+    pcrs[9] = [1; 32];
+    assert_eq!(boot_aggregate(&entry, &pcrs).unwrap_err().check, Check::BootAggregate);
 }
 
 #[test]
@@ -95,8 +94,7 @@ fn judged(template: &str, fields: &[&[u8]]) -> VerifyError {
     let entry = Log::new(&bytes, Bank::Sha256, 1).starting_at(1).entries().next().unwrap().unwrap();
     let reference = ReferenceValues::default();
     let mut pass = Pass::new(None, &reference);
-    let booted = Booted { description: String::new(), pcrs: [[0; 32]; 10] };
-    pass.entry(&entry, Bank::Sha256, &booted).unwrap();
+    pass.entry(&entry, Bank::Sha256, &[[0; 32]; 10]).unwrap();
     pass.refused.expect("a refusal")
 }
 
