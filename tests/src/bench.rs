@@ -11,15 +11,29 @@ pub mod pod;
 pub mod table;
 pub mod verification;
 
-/// All rows; `say` is told each phase as it begins. Without `guests`, nothing is booted.
-pub fn rows(guests: bool, say: &mut dyn FnMut(&str)) -> Result<Vec<Row>> {
-    let programs = Programs::locate()?;
-    say("verification");
-    let mut rows = verification::rows()?;
-    say("broker");
-    rows.extend(broker_rate::rows(&programs)?);
-    if guests {
-        say("guests");
+/// A part of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// The verifier alone, in this process.
+    Verification,
+    /// A broker under load.
+    Broker,
+    /// Guests, booted.
+    Guests,
+}
+
+/// The rows of these parts; `say` is told each phase as it begins.
+pub fn rows(parts: &[Part], say: &mut dyn FnMut(&str)) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    if parts.contains(&Part::Verification) {
+        say("verification");
+        rows.extend(verification::rows()?);
+    }
+    if parts.contains(&Part::Broker) {
+        say("broker");
+        rows.extend(broker_rate::rows(&Programs::locate()?)?);
+    }
+    if parts.contains(&Part::Guests) {
         rows.extend(pod::rows(say)?);
     }
     Ok(rows)

@@ -3,7 +3,7 @@
 use crate::bench::table::{Goal, Row, median};
 use anyhow::{Context as _, Result, bail};
 use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, UnparsedPublicKey};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use sealpod_evidence::rcar::protocol::{Attestation, Tee};
 use sealpod_evidence::snp::report::Product;
 use sealpod_testkit::keys::{Key, Scheme};
@@ -112,8 +112,8 @@ impl Primitives {
 
     fn run_ms(&self) -> Result<f64> {
         let start = Instant::now();
-        let vcek = UnparsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, &self.vcek);
-        let ak = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.ak);
+        let vcek = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &self.vcek);
+        let ak = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.ak);
         // The guest's own report and the SVSM's.
         for _ in 0..2 {
             if vcek.verify(&self.report, &self.report_signature).is_err() {

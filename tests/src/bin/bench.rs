@@ -2,21 +2,23 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
-use sealpod_tests::bench::{rows, table};
+use sealpod_tests::bench::{Part, rows, table};
 use std::process::ExitCode;
 
 /// Measure, and print each figure beside its goal. Exits 1 when a goal is missed.
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Arguments {
-    /// Leave out what boots guests.
-    #[arg(long)]
-    no_guests: bool,
+    /// Only these parts (repeatable).
+    #[arg(long, value_enum)]
+    only: Vec<Part>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match rows(!arguments.no_guests, &mut |phase| eprintln!("… {phase}")) {
+    let all = [Part::Verification, Part::Broker, Part::Guests];
+    let parts = if arguments.only.is_empty() { &all[..] } else { &arguments.only };
+    match rows(parts, &mut |phase| eprintln!("… {phase}")) {
         Ok(rows) => {
             table::print(&rows);
             if rows.iter().all(table::Row::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
