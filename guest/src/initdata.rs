@@ -88,7 +88,7 @@ pub fn read_disk() -> Result<Option<Initdata>, DiskError> {
 /// That the owner accepts this digest is for the broker to say.
 pub fn check_host_data(initdata: &Initdata, tsm: &Tsm) -> Result<(), DiskError> {
     let report = Report::parse(&tsm.report(&[0; 64])?.report)?;
-    let expected = HexArray(report.host_data);
+    let expected = HexArray(report.host_data());
     if expected != initdata.digest() {
         return Err(DiskError::HostData { expected, found: initdata.digest() });
     }

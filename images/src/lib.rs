@@ -2,7 +2,7 @@
 //!
 //! Two halves. *Building* ([`build`], with [`lock`], [`fetch`], [`deb`], [`root`], [`cpio`]) turns Debian packages named by
 //! digest in a lock file, and the agent, into a kernel and an initrd: the same inputs give the same bytes.
-//! *Measuring* ([`reference`](mod@reference), with [`launch`] and [`boot`]) computes from files, and from nothing else, what the hardware,
+//! *Measuring* ([`reference`](mod@reference), with [`launch`], [`boot`] and [`oci`]) computes from files, and from nothing else, what the hardware,
 //! the firmware and the kernel will report about them. Nothing here decides whether evidence is good.
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ pub mod elf;
 pub mod fetch;
 pub mod launch;
 pub mod lock;
+pub mod oci;
 pub mod pe;
 pub mod recipe;
 pub mod reference;

@@ -88,6 +88,9 @@ pub fn add_initdata(document: &mut ReferenceDocument, paths: &[PathBuf]) -> Resu
 }
 
 /// Regular files of an initrd, by the path at which the kernel's IMA will name them.
+///
+/// crun executes a sealed copy of itself that lives in memory; IMA has no path for that, only the name `memfd:…` and crun's
+/// digest, and the verifier looks such a file up by digest.
 pub fn guest_files(initrd: &[u8]) -> Result<FileSet, CpioError> {
     let tree = unpack(initrd)?;
     let files = tree.iter().filter_map(|(path, object)| match object {
@@ -105,4 +108,27 @@ pub fn guest_files(initrd: &[u8]) -> Result<FileSet, CpioError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, ReferenceError> {
     fs::read(path).map_err(|source| ReferenceError::Read { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpio::write;
+
+    #[test]
+    fn files_are_named_as_the_kernel_names_them() {
+        let file = |text: &str| Object::File(0o755, text.into());
+        let tree = [
+            ("init", Object::Symlink("usr/bin/sealpod-guest".into())),
+            ("usr", Object::Directory(0o755)),
+            ("usr/bin", Object::Directory(0o755)),
+            ("usr/bin/crun", file("crun")),
+            ("usr/bin/sealpod-guest", file("agent")),
+        ];
+        let tree = tree.into_iter().map(|(path, object)| (path.to_owned(), object)).collect();
+        let files = guest_files(&write(&tree).unwrap()).unwrap().files;
+        let names: Vec<_> = files.keys().map(String::as_str).collect();
+        assert_eq!(names, ["/usr/bin/crun", "/usr/bin/sealpod-guest"]);
+        assert_eq!(files["/usr/bin/crun"][0].0[..], Sha256::digest("crun")[..]);
+    }
 }

@@ -1,10 +1,11 @@
 //! One machine from power-on to power-off, and what is said on its channel meanwhile.
 
+use crate::console;
 use crate::spec::VmSpec;
 use crate::state::{Pod, Status};
 use crate::ui::Ui;
-use crate::{child, console, qemu, swtpm};
 use anyhow::{Context as _, Result, anyhow, bail};
+use machine::{Machine, ended};
 use sealpod_channel::{Command, ContainerRun, Event, HostConnection, StreamName, read_frame, write_frame};
 use sealpod_evidence::workload::ContainerSpec;
 use std::fs::File;
@@ -14,20 +15,16 @@ use std::process::ExitStatus;
 use std::time::Duration;
 use streams::Incoming;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{UnixListener, UnixStream};
-use tokio::process::Child;
+use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+mod machine;
 mod streams;
 
-/// QEMU connects while it reads its options.
-const CONNECT: Duration = Duration::from_secs(20);
 /// From the container's end to power-off, and from a second Ctrl-C to nothing.
 const POWER_OFF: Duration = Duration::from_secs(20);
-/// How much later than its swtpm a machine that was switched off may end.
-const AFTER_VTPM: Duration = Duration::from_secs(3);
 /// Messages under way between a stream's task and the loop.
 const QUEUE: usize = 32;
 /// Most bytes of output kept for `sealpod logs`.
@@ -80,80 +77,6 @@ pub async fn run(plan: &Plan, pod: &mut Pod, ui: &mut Ui) -> Result<End> {
     driver.abort();
     let status = machine.power_off().await;
     session.end(plan, status)
-}
-
-struct Machine {
-    qemu: Child,
-    swtpm: Option<Child>,
-    listener: UnixListener,
-    log: PathBuf,
-}
-
-impl Machine {
-    async fn start(plan: &Plan, pod: &mut Pod, ui: &mut Ui) -> Result<Self> {
-        let path = pod.dir.join("vm.log");
-        let log = File::create(&path)?;
-        let listener = UnixListener::bind(&plan.spec.channel)
-            .with_context(|| plan.spec.channel.display().to_string())?;
-        ui.phase("starting the machine");
-        let swtpm = match &plan.spec.swtpm {
-            Some(socket) => Some(swtpm::start(&plan.swtpm, &pod.dir, socket, &log).await?),
-            None => None,
-        };
-        let qemu = child::spawn(&plan.qemu, qemu::qemu_args(&plan.spec), &log).with_context(|| {
-            format!("cannot start {}; apt-get install qemu-system-x86", plan.qemu.display())
-        })?;
-        let pids = [Some(&qemu), swtpm.as_ref()].into_iter().flatten();
-        pod.state.machine_pids = pids.filter_map(|child| child.id()?.try_into().ok()).collect();
-        pod.save()?;
-        Ok(Self { qemu, swtpm, listener, log: path })
-    }
-
-    async fn connect(&mut self) -> Result<UnixStream> {
-        tokio::select! {
-            accepted = self.listener.accept() => Ok(accepted?.0),
-            status = self.qemu.wait() => bail!(
-                "QEMU ended at once ({}):\n{}\n`sealpod doctor` says what this machine can start",
-                status?,
-                console::tail(&self.log)
-            ),
-            () = tokio::time::sleep(CONNECT) => {
-                bail!("QEMU did not connect within {} s:\n{}", CONNECT.as_secs(), console::tail(&self.log))
-            }
-        }
-    }
-
-    /// Wait for the end; the status, where QEMU ended by itself.
-    async fn power_off(&mut self) -> Option<ExitStatus> {
-        match tokio::time::timeout(POWER_OFF, self.qemu.wait()).await {
-            Ok(status) => status.ok(),
-            Err(_) => {
-                // Already gone is what is wanted.
-                let _ = self.qemu.kill().await;
-                None
-            }
-        }
-    }
-
-    /// swtpm ends with its machine, and may be heard of first; a machine that goes on has lost its vTPM.
-    async fn after_vtpm(&mut self, status: ExitStatus) -> Result<()> {
-        if tokio::time::timeout(AFTER_VTPM, self.qemu.wait()).await.is_ok() {
-            return Ok(());
-        }
-        self.qemu.kill().await?;
-        bail!(
-            "swtpm, which plays the vTPM, ended ({status}), so the machine was stopped; its words are in {}",
-            self.log.display()
-        )
-    }
-}
-
-/// The end of a child that may not be there; then never.
-async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
-    match child {
-        Some(child) => child.wait().await,
-        None => std::future::pending().await,
-    }
 }
 
 struct StopSignals([(Signal, i32); 3]);

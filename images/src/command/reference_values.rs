@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use sealpod_evidence::reference_values::{ReferenceDocument, VERSION};
 use sealpod_images::build::{INITRD, KERNEL, MANIFEST, Manifest};
 use sealpod_images::launch::Launch;
+use sealpod_images::oci::container_files;
 use sealpod_images::recipe::SNP_FIRMWARE_FILE;
 use sealpod_images::reference;
 use std::path::PathBuf;
@@ -15,10 +16,11 @@ enum Firmware {
     Ovmf,
 }
 
-/// Print the Reference Values of a guest image or of initdata documents as one JSON document.
+/// Print the Reference Values of a guest image, of container images and of initdata documents as one JSON document.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  sealpod-images reference-values --image-dir out/image --firmware ovmf --boot-log boot.bin -o guest.json\n  \
+    sealpod-images reference-values --oci ./busybox-oci -o busybox.json\n  \
     sealpod-images reference-values --initdata pod.toml -o pod.json"
 )]
 pub struct Arguments {
@@ -49,6 +51,9 @@ pub struct Arguments {
     /// TCG2 log of a trusted reference boot (`sealpod boot-log`).
     #[arg(long, value_name = "FILE")]
     boot_log: Option<PathBuf>,
+    /// Container image whose files may be executed: an OCI layout, as a directory or a tar; may be repeated.
+    #[arg(long, value_name = "PATH")]
+    oci: Vec<PathBuf>,
     /// initdata document to accept; may be repeated.
     #[arg(long, value_name = "FILE")]
     initdata: Vec<PathBuf>,
@@ -60,13 +65,14 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut document = match &arguments.image_dir {
         Some(directory) => guest(arguments, directory)?,
-        None if arguments.initdata.is_empty() => {
-            bail!("nothing to compute from; give --image-dir or --initdata")
+        None if arguments.initdata.is_empty() && arguments.oci.is_empty() => {
+            bail!("nothing to compute from; give --image-dir, --oci or --initdata")
         }
-        None => {
-            ReferenceDocument { version: VERSION, description: "initdata".to_owned(), ..Default::default() }
-        }
+        None => ReferenceDocument { version: VERSION, description: pods(arguments), ..Default::default() },
     };
+    for path in &arguments.oci {
+        document.files.push(container_files(path)?);
+    }
     reference::add_initdata(&mut document, &arguments.initdata)?;
     let text = format!("{}\n", serde_json::to_string_pretty(&document)?);
     match &arguments.output {
@@ -76,6 +82,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// What a document without a guest image is about.
+fn pods(arguments: &Arguments) -> String {
+    let parts = [("container images", arguments.oci.is_empty()), ("initdata", arguments.initdata.is_empty())];
+    let named: Vec<_> = parts.iter().filter(|(_, empty)| !empty).map(|(name, _)| *name).collect();
+    named.join(" and ")
 }
 
 fn guest(arguments: &Arguments, directory: &std::path::Path) -> Result<ReferenceDocument> {
