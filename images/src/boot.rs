@@ -60,6 +60,11 @@ pub enum BootError {
         /// The log's digest.
         found: Sha256Digest,
     },
+    /// No event covers the ACPI tables, so a hostile host could run bytecode of its own in the guest's kernel.
+    #[error(
+        "the boot log has no PCR 1 EV_PLATFORM_CONFIG_FLAGS \"ACPI DATA\", so the host could give the kernel any ACPI bytecode unseen; boot with firmware that measures ACPI tables (edk2 of 2023 or later), or accept that with --dangerous-unmeasured-acpi"
+    )]
+    UnmeasuredAcpi,
     /// See [`PeError`].
     #[error(transparent)]
     Pe(#[from] PeError),
@@ -67,7 +72,15 @@ pub enum BootError {
 
 /// The events of PCRs 0-7 and 9. With `inputs` (a boot through OVMF), kernel, command line and initrd events must agree with
 /// the files; without (direct boot), the log says nothing of them and only the launch digest covers them.
-pub fn boot_reference(log: &[u8], inputs: Option<&BootInputs<'_>>) -> Result<BootReference, BootError> {
+///
+/// # Errors
+///
+/// See [`BootError`]; [`BootError::UnmeasuredAcpi`] unless `dangerous_unmeasured_acpi`.
+pub fn boot_reference(
+    log: &[u8],
+    inputs: Option<&BootInputs<'_>>,
+    dangerous_unmeasured_acpi: bool,
+) -> Result<BootReference, BootError> {
     let log = BootLog::parse(log)?;
     if let Some(inputs) = inputs {
         check(&log, inputs)?;
@@ -78,6 +91,7 @@ pub fn boot_reference(log: &[u8], inputs: Option<&BootInputs<'_>>) -> Result<Boo
             event_type: event_type_name(event.event_type).into_owned(),
             sha256: sha256(&event)?,
             description: describe(event.data),
+            acpi: event.says_acpi_data(),
         });
     }
     let description = match inputs {
@@ -86,7 +100,16 @@ pub fn boot_reference(log: &[u8], inputs: Option<&BootInputs<'_>>) -> Result<Boo
         }
         None => "direct boot, from a recorded boot; no event covers kernel, command line or initrd",
     };
-    Ok(BootReference { description: description.to_owned(), events: map })
+    let mut reference =
+        BootReference { description: description.to_owned(), events: map, dangerous_unmeasured_acpi: false };
+    match (reference.measures_acpi(), dangerous_unmeasured_acpi) {
+        (true, _) => Ok(reference),
+        (false, true) => {
+            reference.dangerous_unmeasured_acpi = true;
+            Ok(reference)
+        }
+        (false, false) => Err(BootError::UnmeasuredAcpi),
+    }
 }
 
 fn check(log: &BootLog<'_>, inputs: &BootInputs<'_>) -> Result<(), BootError> {
@@ -165,7 +188,7 @@ mod tests {
     #[test]
     fn a_recorded_boot_gives_the_extended_events_of_its_registers() {
         let Some(log) = recorded("google__go-attestation/crypto_agile_eventlog") else { return };
-        let reference = boot_reference(&log, None).unwrap();
+        let reference = boot_reference(&log, None, true).unwrap();
         let parsed = BootLog::parse(&log).unwrap();
         let expected = parsed.events().filter(|e| e.is_extended() && matches!(e.pcr, 0..=7 | 9)).count();
         assert_eq!(reference.events.values().map(Vec::len).sum::<usize>(), expected);
@@ -179,14 +202,28 @@ mod tests {
         let Some(log) = recorded("google__go-attestation/crypto_agile_eventlog") else { return };
         let inputs = BootInputs { kernel: b"", initrd: b"", command_line: "quiet", memory_mib: None };
         let event = "PCR 9 LoadOptions (command line)";
-        let error = boot_reference(&log, Some(&inputs)).unwrap_err();
+        let error = boot_reference(&log, Some(&inputs), true).unwrap_err();
         assert!(matches!(error, BootError::Missing { event: missing } if missing == event));
+    }
+
+    #[test]
+    fn a_boot_that_no_event_of_covers_acpi_tables_has_to_be_accepted_by_name() {
+        let Some(log) = recorded("google__go-attestation/crypto_agile_eventlog") else { return };
+        assert!(matches!(boot_reference(&log, None, false), Err(BootError::UnmeasuredAcpi)));
+        assert!(boot_reference(&log, None, true).unwrap().dangerous_unmeasured_acpi);
+        let Some(log) = recorded("google__go-tpm-tools/confidential-gke-debug-251000_eventlog.bin") else {
+            return;
+        };
+        let measured = boot_reference(&log, None, false).unwrap();
+        assert_eq!(measured.events[&1].iter().filter(|event| event.acpi).count(), 3);
+        // The weakening is not written down where nothing needs it.
+        assert_eq!(boot_reference(&log, None, true).unwrap(), measured);
     }
 
     #[test]
     fn a_cut_log_is_refused() {
         let Some(log) = recorded("google__go-attestation/crypto_agile_eventlog") else { return };
-        let error = boot_reference(&log[..log.len() - 1], None).unwrap_err();
+        let error = boot_reference(&log[..log.len() - 1], None, true).unwrap_err();
         assert!(matches!(error, BootError::Log(BootLogError::Cut(_))));
     }
 }

@@ -29,6 +29,8 @@ pub struct Launch<'a> {
     pub vcpus: u32,
     /// QEMU's name of the vCPU model.
     pub vcpu_type: &'a str,
+    /// VMPL of the guest's kernel: 0 without an SVSM. The digest does not depend on it.
+    pub guest_vmpl: u8,
 }
 
 /// Why there is no launch digest.
@@ -132,6 +134,7 @@ mod tests {
             command_line: "console=ttyS0 loglevel=7",
             vcpus: 1,
             vcpu_type: "EPYC-v4",
+            guest_vmpl: 0,
         };
         assert_eq!(launch_digest(&launch).unwrap().to_string(), KNOWN);
         assert!(matches!(launch_digest(&Launch { vcpus: 0, ..launch }), Err(LaunchError::Vcpus { .. })));
@@ -147,6 +150,7 @@ mod tests {
             command_line: "",
             vcpus: 1,
             vcpu_type: "EPYC-v4",
+            guest_vmpl: 0,
         };
         assert!(matches!(launch_digest(&launch(file.path())), Err(LaunchError::Firmware { .. })));
         std::fs::write(file.path(), [0; 4096]).unwrap();

@@ -59,8 +59,7 @@ pub const OPENED_AT_RUN_TIME: &[&str] = &["libtss2-tcti-device.so.0"];
 
 /// Kernel modules in the order in which they are wanted; what each depends on is put before it. A module that is
 /// built into the kernel is left out.
-pub const MODULES: &[&str] =
-    &["configfs", "tsm", "sev-guest", "failover", "net_failover", "virtio_net", "virtio_blk", "overlay"];
+pub const MODULES: &[&str] = &["configfs", "tsm", "sev-guest", "virtio_blk"];
 /// Where the agent finds them.
 pub const MODULE_DIRECTORY: &str = "usr/lib/sealpod/modules";
 

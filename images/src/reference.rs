@@ -42,14 +42,28 @@ pub enum ReferenceError {
     },
 }
 
+/// A recorded boot that the owner trusts.
+#[derive(Debug, Clone, Copy)]
+pub struct ReferenceBoot<'a> {
+    /// Its TCG2 log.
+    pub log: &'a Path,
+    /// Whether OVMF booted it, or else the kernel was started directly.
+    pub ovmf: bool,
+    /// Memory of the machine; `None` tries the usual sizes.
+    pub memory_mib: Option<u64>,
+    /// See [`sealpod_evidence::reference_values::BootReference::dangerous_unmeasured_acpi`].
+    pub dangerous_unmeasured_acpi: bool,
+}
+
 /// Everything about one guest image: launch digest, files, and the boot if a log of a reference boot is given.
 pub fn guest(
     launch: &Launch<'_>,
-    boot: Option<(&Path, bool, Option<u64>)>,
+    boot: Option<ReferenceBoot<'_>>,
 ) -> Result<ReferenceDocument, ReferenceError> {
     let (kernel, initrd) = (read(launch.kernel)?, read(launch.initrd)?);
     let measurement = SnpMeasurement {
         measurement: launch_digest(launch)?,
+        guest_vmpl: launch.guest_vmpl,
         description: format!(
             "{} vCPU(s) of type {}, kernel SHA-256 {}, initrd SHA-256 {}, command line {:?}",
             launch.vcpus,
@@ -66,11 +80,11 @@ pub fn guest(
         files: vec![guest_files(&initrd)?],
         ..ReferenceDocument::default()
     };
-    if let Some((log, ovmf, memory_mib)) = boot {
+    if let Some(ReferenceBoot { log, ovmf, memory_mib, dangerous_unmeasured_acpi }) = boot {
         let log = read(log)?;
         let inputs =
             BootInputs { kernel: &kernel, initrd: &initrd, command_line: launch.command_line, memory_mib };
-        document.boot.push(boot_reference(&log, ovmf.then_some(&inputs))?);
+        document.boot.push(boot_reference(&log, ovmf.then_some(&inputs), dangerous_unmeasured_acpi)?);
     }
     Ok(document)
 }
@@ -89,8 +103,8 @@ pub fn add_initdata(document: &mut ReferenceDocument, paths: &[PathBuf]) -> Resu
 
 /// Regular files of an initrd, by the path at which the kernel's IMA will name them.
 ///
-/// crun executes a sealed copy of itself that lives in memory; IMA has no path for that, only the name `memfd:…` and crun's
-/// digest, and the verifier looks such a file up by digest.
+/// crun executes a sealed copy of itself that lives in memory; IMA has no path for that, only the name of the memory file. The
+/// verifier knows that one name, and takes for it what is at `/usr/bin/crun` here.
 pub fn guest_files(initrd: &[u8]) -> Result<FileSet, CpioError> {
     let tree = unpack(initrd)?;
     let files = tree.iter().filter_map(|(path, object)| match object {

@@ -18,6 +18,8 @@ pub struct Outcome {
     pub passed: bool,
     /// The broker's audit line.
     pub audit: Option<Value>,
+    /// The trustworthiness vector of the last attestation: what the EAR token says, or what a refusal leaves of it.
+    pub trust_vector: Option<Value>,
     /// What the launcher or the attacker's client printed.
     pub transcript: String,
 }
@@ -65,6 +67,8 @@ pub fn secret_reaches_container(world: &World) -> Result<Outcome> {
         found: format!("{}, the container prints {stdout:?}", output.status),
         passed: output.status.success() && stdout.contains(SECRET),
         audit: last_audit(world, |line| line["action"] == "release")?,
+        trust_vector: last_audit(world, |line| line["action"] == "attest")?
+            .map(|line| line["trust_vector"].clone()),
         transcript: text(&output),
     })
 }
@@ -177,7 +181,12 @@ fn refused(
 ) -> Result<Outcome> {
     let audit = last_audit(world, |line| line["action"] == "attest")?.unwrap_or(Value::Null);
     let step = audit["step"].as_u64().unwrap_or_default();
+    // A refusal's vector must say that something is contraindicated.
+    let contraindicated = audit["trust_vector"]
+        .as_object()
+        .is_some_and(|claims| claims.values().any(|value| value.as_i64().is_some_and(|v| v >= 96)));
     let passed = audit["verdict"] == "refuse"
+        && contraindicated
         && steps.contains(&step)
         && names(&audit)
         && !transcript.contains(SECRET);
@@ -188,7 +197,8 @@ fn refused(
         audit["expected"].as_str().unwrap_or("-"),
         audit["found"].as_str().unwrap_or("-"),
     );
-    Ok(Outcome { expected: expected.to_owned(), found, passed, audit: Some(audit), transcript })
+    let trust_vector = Some(audit["trust_vector"].clone());
+    Ok(Outcome { expected: expected.to_owned(), found, passed, audit: Some(audit), trust_vector, transcript })
 }
 
 fn last_audit(world: &World, which: impl Fn(&Value) -> bool) -> Result<Option<Value>> {

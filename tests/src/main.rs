@@ -53,15 +53,33 @@ fn show(number: usize, title: &str, outcome: &Outcome, verbose: bool) {
     println!("   expected  {}", outcome.expected);
     println!("   found     {}", outcome.found);
     println!("   verdict   {}", if outcome.passed { "as expected" } else { "NOT AS EXPECTED" });
+    if let Some(vector) = &outcome.trust_vector {
+        trust_vector(vector);
+    }
     if let Some(audit) = &outcome.audit {
-        trust_vector(&audit["trust_vector"]);
-        println!("   audit     {audit}");
+        println!("   audit     {}", audit_line(audit));
     }
     if verbose || !outcome.passed {
         for line in outcome.transcript.lines() {
             println!("   | {line}");
         }
     }
+}
+
+/// The audit line as the broker wrote it, without what is empty, and long values cut.
+fn audit_line(audit: &Value) -> Value {
+    const LONGEST: usize = 120;
+    let cut = |text: &str| match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    };
+    let fields = audit.as_object().into_iter().flatten();
+    let kept = fields.filter(|(name, value)| !value.is_null() && *name != "trust_vector");
+    kept.map(|(name, value)| {
+        (name.clone(), value.as_str().map_or_else(|| value.clone(), |text| cut(text).into()))
+    })
+    .collect::<serde_json::Map<_, _>>()
+    .into()
 }
 
 /// The AR4SI trustworthiness vector, a line each.

@@ -4,7 +4,9 @@ use crate::broker::Broker;
 use crate::oci_fixture::write_busybox_layout;
 use crate::process::{Programs, run, succeed, workspace_root};
 use anyhow::{Context as _, Result, bail};
+use sealpod_evidence::reference_values::{ReferenceDocument, VERSION};
 use sealpod_evidence::workload::ImageDigest;
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -115,8 +117,15 @@ impl World {
         let initdata = self.path(&format!("{}.toml", pod.name));
         let mut generate = self.programs.command("sealpod");
         generate.args(["policy", "generate", "--allow-output"]);
-        self.add_secret(&mut generate);
-        generate.arg("--output").arg(&initdata).arg(self.path("layout")).arg("--").args(pod.args);
+        let secret = format!("greeting=kbs:///{RESOURCE}:{SECRET_PATH}");
+        self.add_broker(&mut generate);
+        generate
+            .args(["--secret", &secret])
+            .arg("--output")
+            .arg(&initdata)
+            .arg(self.path("layout"))
+            .arg("--")
+            .args(pod.args);
         succeed(&mut generate, SHORT)?;
         let reference = self.path(&format!("{}.json", pod.name));
         let mut describe = self.programs.command("sealpod-images");
@@ -126,7 +135,12 @@ impl World {
 
         let mut command = self.sealpod(&["run"]);
         self.add_machine(&mut command);
-        command.args(["--name", pod.name]).arg("--policy").arg(&initdata).args(pod.run_options);
+        command
+            .args(["--name", pod.name])
+            .arg("--policy")
+            .arg(&initdata)
+            .args(["--secret", &secret])
+            .args(pod.run_options);
         for (name, value) in pod.platform {
             command.env(name, value);
         }
@@ -141,9 +155,8 @@ impl World {
         command
     }
 
-    fn add_secret(&self, command: &mut Command) {
+    fn add_broker(&self, command: &mut Command) {
         command.args(["--kbs", &self.broker.url()]).arg("--kbs-ca").arg(self.broker.ca());
-        command.args(["--secret", &format!("greeting=kbs:///{RESOURCE}:{SECRET_PATH}")]);
     }
 
     fn add_machine(&self, command: &mut Command) {
@@ -168,7 +181,9 @@ impl World {
         succeed(
             self.programs
                 .command("sealpod-images")
-                .args(["reference-values", "--firmware", self.firmware.name(), "--boot-log"])
+                // The simulator plays an SVSM with its guest at VMPL 2; these firmwares do not measure ACPI tables.
+                .args(["reference-values", "--guest-vmpl", "2", "--dangerous-unmeasured-acpi"])
+                .args(["--firmware", self.firmware.name(), "--boot-log"])
                 .arg(self.path("boot.bin"))
                 .arg("--image-dir")
                 .arg(self.path("image"))
@@ -186,12 +201,16 @@ impl World {
                 .arg(&container),
             SHORT,
         )?;
-        self.broker.admin(&[
-            "reference",
-            "add",
-            &guest.display().to_string(),
-            &container.display().to_string(),
-        ])?;
+        let firmware = self.path("tcb-reference.json");
+        let least = ReferenceDocument {
+            version: VERSION,
+            description: "the least firmware of the simulated processor".to_owned(),
+            snp_minimum_tcb: BTreeMap::from([("genoa".to_owned(), sealpod_testkit::pki::TCB)]),
+            ..ReferenceDocument::default()
+        };
+        std::fs::write(&firmware, serde_json::to_vec(&least)?)?;
+        let paths = [&guest, &container, &firmware].map(|path| path.display().to_string());
+        self.broker.admin(&["reference", "add", &paths[0], &paths[1], &paths[2]])?;
         Ok(())
     }
 }

@@ -12,27 +12,49 @@ pub const REPORT_DATA_LEN: usize = 64;
 /// Length of the qualifying data that a quote answers with: one SHA-384 digest.
 pub const QUOTE_NONCE_LEN: usize = 48;
 
+/// A value without a canonical form, such as a number beyond the range of a double.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no RFC 8785 form: {0}")]
+pub struct BindingError(String);
+
 /// What the primary TEE report must carry: the digest over nonce, channel key and the *whole text* of
 /// the additional evidence, zero-padded to 64 bytes.
 ///
 /// Proves, once the report verifies, that none of the three was exchanged. Says nothing about who
 /// made the additional evidence.
-pub fn report_data(nonce: &str, tee_pubkey: &Value, additional_evidence: &str) -> [u8; REPORT_DATA_LEN] {
-    pad(&digest(&json!({
+///
+/// # Errors
+///
+/// [`BindingError`] where `tee_pubkey` has no canonical form.
+pub fn report_data(
+    nonce: &str,
+    tee_pubkey: &Value,
+    additional_evidence: &str,
+) -> Result<[u8; REPORT_DATA_LEN], BindingError> {
+    let digest = digest(&json!({
         "additional-evidence": additional_evidence,
         "nonce": nonce,
         "tee-pubkey": tee_pubkey,
-    })))
+    }))?;
+    Ok(pad(&digest))
 }
 
 /// What the vTPM's quote must carry in `extraData`.
-pub fn quote_nonce(nonce: &str, tee_pubkey: &Value) -> [u8; QUOTE_NONCE_LEN] {
+///
+/// # Errors
+///
+/// [`BindingError`] where `tee_pubkey` has no canonical form.
+pub fn quote_nonce(nonce: &str, tee_pubkey: &Value) -> Result<[u8; QUOTE_NONCE_LEN], BindingError> {
     digest(&json!({ "nonce": nonce, "tee-pubkey": tee_pubkey }))
 }
 
 /// The nonce block handed to an SVSM: [`quote_nonce`] zero-padded to 64 bytes.
-pub fn svsm_nonce(nonce: &str, tee_pubkey: &Value) -> [u8; REPORT_DATA_LEN] {
-    pad(&quote_nonce(nonce, tee_pubkey))
+///
+/// # Errors
+///
+/// [`BindingError`] where `tee_pubkey` has no canonical form.
+pub fn svsm_nonce(nonce: &str, tee_pubkey: &Value) -> Result<[u8; REPORT_DATA_LEN], BindingError> {
+    quote_nonce(nonce, tee_pubkey).map(|digest| pad(&digest))
 }
 
 /// What the SVSM's VMPL 0 report carries: SHA-512 over nonce block and service manifest
@@ -41,10 +63,10 @@ pub fn svsm_report_data(nonce_block: &[u8; REPORT_DATA_LEN], manifest: &[u8]) ->
     Sha512::new().chain_update(nonce_block).chain_update(manifest).finalize().into()
 }
 
-fn digest(value: &Value) -> [u8; QUOTE_NONCE_LEN] {
-    // Canonicalisation of a `Value` cannot fail: its keys are strings and its numbers are finite.
-    let text = serde_json_canonicalizer::to_vec(value).unwrap_or_default();
-    Sha384::digest(text).into()
+/// A failure must never become the digest of nothing: that would be the same for every nonce and key.
+fn digest(value: &Value) -> Result<[u8; QUOTE_NONCE_LEN], BindingError> {
+    let text = serde_json_canonicalizer::to_vec(value).map_err(|error| BindingError(error.to_string()))?;
+    Ok(Sha384::digest(text).into())
 }
 
 fn pad(digest: &[u8; QUOTE_NONCE_LEN]) -> [u8; REPORT_DATA_LEN] {
@@ -64,21 +86,21 @@ mod tests {
     #[test]
     fn digests_equal_the_known_answers_of_the_deployed_protocol() {
         assert_eq!(
-            hex::encode(digest(&json!({"b": 1, "a": "test", "c": {"d": "e"}}))),
+            hex::encode(digest(&json!({"b": 1, "a": "test", "c": {"d": "e"}})).unwrap()),
             "e71ce8e70d814ba6639c3612ebee0ff1f76f650f8dbb5e47157e0f3f525cd22c4597480a186427c813ca941da78870c3"
         );
         assert_eq!(
-            hex::encode(&report_data("bm9uY2U=", &key(), "")[..48]),
+            hex::encode(&report_data("bm9uY2U=", &key(), "").unwrap()[..48]),
             "d20490d30e5f16cba693abc1ca3c31ed977d2722d0adf01a980972d16913dc38f103c1f12abf477df0523af2b12e4b43"
         );
         assert_eq!(
-            hex::encode(quote_nonce("bm9uY2U=", &key())),
+            hex::encode(quote_nonce("bm9uY2U=", &key()).unwrap()),
             "84311321a3f9248c2457e978ea553b35b2b6e99f0d949e55b9fc7fc1040807571644e7e47c90a2a673e49a46f265ec7a"
         );
     }
 
     #[test]
     fn report_data_is_zero_padded() {
-        assert_eq!(report_data("n", &key(), "")[48..], [0; 16]);
+        assert_eq!(report_data("n", &key(), "").unwrap()[48..], [0; 16]);
     }
 }

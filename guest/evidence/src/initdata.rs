@@ -7,7 +7,7 @@ use crate::bytes::Sha256Digest;
 use crate::workload::{ContainerRule, ContainerSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The `[data]` entry that sealpod reads.
 pub const SEALPOD_ENTRY: &str = "sealpod.toml";
@@ -90,6 +90,28 @@ pub enum InitdataError {
     /// Containers ask for secrets, but no broker is named.
     #[error("initdata names secrets but no [kbs] to fetch them from")]
     NoBroker,
+    /// Two rules for one and the same container, which could give it different rights.
+    #[error("initdata: container {second} is container {first} again (expected each specification once)")]
+    DuplicateRule {
+        /// Position of the one, from 0.
+        first: usize,
+        /// Position of the other.
+        second: usize,
+    },
+    /// A container without a program.
+    #[error("initdata: container {container} has no args (expected at least the program)")]
+    NoProgram {
+        /// Position of the rule, from 0.
+        container: usize,
+    },
+    /// A working directory whose meaning would depend on where the runtime stands.
+    #[error("initdata: working_dir of container {container} is {found:?} (expected an absolute path)")]
+    WorkingDir {
+        /// Position of the rule, from 0.
+        container: usize,
+        /// The directory found.
+        found: String,
+    },
 }
 
 impl Initdata {
@@ -111,6 +133,7 @@ impl Initdata {
         if policy.kbs.is_none() && policy.containers.iter().any(|c| !c.spec.secrets.is_empty()) {
             return Err(InitdataError::NoBroker);
         }
+        check_rules(&policy.containers)?;
         let digest = crate::bytes::HexArray(Sha256::digest(text.as_bytes()).into());
         Ok(Self { text: text.to_owned(), digest, policy })
     }
@@ -148,6 +171,24 @@ impl PodPolicy {
     pub fn rule_for(&self, spec: &ContainerSpec) -> Option<&ContainerRule> {
         self.containers.iter().find(|rule| rule.spec == *spec)
     }
+}
+
+/// Each rule names a program in an absolute directory, and no two rules are for one specification: [`PodPolicy::rule_for`] would
+/// take the first, whatever the second says.
+fn check_rules(rules: &[ContainerRule]) -> Result<(), InitdataError> {
+    let mut seen = HashMap::with_capacity(rules.len());
+    for (container, rule) in rules.iter().enumerate() {
+        if rule.spec.args.is_empty() {
+            return Err(InitdataError::NoProgram { container });
+        }
+        if !rule.spec.working_dir.starts_with('/') {
+            return Err(InitdataError::WorkingDir { container, found: rule.spec.working_dir.clone() });
+        }
+        if let Some(first) = seen.insert(&rule.spec, container) {
+            return Err(InitdataError::DuplicateRule { first, second: container });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -202,6 +243,27 @@ mod tests {
         assert_eq!(swap("sealpod.toml", "other.toml"), InitdataError::NoPolicy);
         assert!(matches!(swap("allow_output", "allow_everything"), InitdataError::Syntax(_)));
         assert!(matches!(Initdata::parse(&"#".repeat(MAX_LEN + 1)), Err(InitdataError::TooLong { .. })));
+    }
+
+    #[test]
+    fn each_rule_is_for_one_program_in_an_absolute_directory() {
+        let refused = |change: fn(&mut PodPolicy)| {
+            let mut policy = policy();
+            change(&mut policy);
+            Initdata::compose(&policy).unwrap_err()
+        };
+        let twice = |policy: &mut PodPolicy| {
+            let mut again = policy.containers[0].clone();
+            again.allow_input = true;
+            policy.containers.push(again);
+        };
+        assert_eq!(refused(twice), InitdataError::DuplicateRule { first: 0, second: 1 });
+        assert_eq!(refused(|p| p.containers[0].spec.args.clear()), InitdataError::NoProgram { container: 0 });
+        let found = "../..".to_owned();
+        assert_eq!(
+            refused(|p| p.containers[0].spec.working_dir = "../..".into()),
+            InitdataError::WorkingDir { container: 0, found }
+        );
     }
 
     #[test]

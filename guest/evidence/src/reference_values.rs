@@ -34,9 +34,12 @@ pub struct ReferenceDocument {
     /// Files that may be executed or mapped, per image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileSet>,
-    /// Paths whose IMA violations (open-writers, time of measure/time of use) are accepted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dangerous_allow_ima_violations: Vec<String>,
+    /// How many IMA violations (open-writers, time of measure/time of use) are accepted in the part of a log that a quote covers.
+    ///
+    /// A number and not paths: the kernel extends the same value for every violation, so which file it was is only the sender's
+    /// word. Each may have been any file at all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dangerous_allow_ima_violations_up_to: u64,
 }
 
 /// One launch digest and what it was computed from.
@@ -45,6 +48,11 @@ pub struct ReferenceDocument {
 pub struct SnpMeasurement {
     /// The SNP `MEASUREMENT` field.
     pub measurement: Sha384Digest,
+    /// VMPL (0 to 3) at which what was launched runs the guest's kernel. 0: there is no SVSM, the kernel owns every level.
+    ///
+    /// The owner's word about the launch: only a launch that puts an SVSM at VMPL 0 keeps the guest from asking for reports of
+    /// that level itself. The binding level `svsm` rests on it.
+    pub guest_vmpl: u8,
     /// Firmware, kernel, initrd, command line, vCPUs: for the reviewer.
     pub description: String,
 }
@@ -84,7 +92,21 @@ pub struct BootReference {
     pub description: String,
     /// PCR index to its events in order. A PCR that is not listed must not have been extended.
     pub events: BTreeMap<u8, Vec<BootEvent>>,
+    /// Take this boot though no event of it covers the ACPI tables. The host hands them over, and their bytecode runs in the
+    /// kernel: with such firmware a hostile host can rewrite the guest's memory and nothing shows it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dangerous_unmeasured_acpi: bool,
 }
+
+impl BootReference {
+    /// Whether an event of PCR 1 covers the ACPI tables, so that other tables would be another boot.
+    pub fn measures_acpi(&self) -> bool {
+        self.events.get(&PCR_PLATFORM).is_some_and(|events| events.iter().any(|event| event.acpi))
+    }
+}
+
+/// PCR of the host platform's configuration (TCG PC Client Platform Firmware Profile 1.06, section 3.3.4.2).
+pub const PCR_PLATFORM: u8 = 1;
 
 /// One expected boot event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +118,11 @@ pub struct BootEvent {
     pub sha256: Sha256Digest,
     /// What was measured, for the reviewer and for error messages.
     pub description: String,
+    /// Whether it covers ACPI tables: an `EV_PLATFORM_CONFIG_FLAGS` event of PCR 1 whose data says `ACPI DATA`, as EDK2 writes.
+    ///
+    /// The maker's word, given when the log of the reference boot was read. The type and data in a log that is sent are nobody's.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub acpi: bool,
 }
 
 /// Files of one image.
@@ -109,4 +136,48 @@ pub struct FileSet {
     pub description: String,
     /// Absolute path to the digests that may be executed or mapped under it.
     pub files: BTreeMap<String, Vec<Sha256Digest>>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::HexArray;
+
+    fn event(acpi: bool) -> BootEvent {
+        BootEvent {
+            event_type: "EV_PLATFORM_CONFIG_FLAGS".into(),
+            sha256: HexArray([0; 32]),
+            description: String::new(),
+            acpi,
+        }
+    }
+
+    #[test]
+    fn only_an_event_of_pcr_1_covers_acpi_tables() {
+        for (pcr, acpi, measured) in [(1, true, true), (1, false, false), (0, true, false)] {
+            let events = BTreeMap::from([(pcr, vec![event(false), event(acpi)])]);
+            let boot = BootReference { description: String::new(), events, dangerous_unmeasured_acpi: false };
+            assert_eq!(boot.measures_acpi(), measured, "PCR {pcr}, {acpi}");
+        }
+    }
+
+    #[test]
+    fn what_weakens_is_off_where_it_is_not_said_and_the_level_of_the_guest_has_to_be_said() {
+        let boot: BootReference = serde_json::from_str(r#"{"description": "", "events": {}}"#).unwrap();
+        assert!(!boot.dangerous_unmeasured_acpi);
+        let document: ReferenceDocument =
+            serde_json::from_str(r#"{"version": 1, "description": ""}"#).unwrap();
+        assert_eq!(document.dangerous_allow_ima_violations_up_to, 0);
+        let measurement = format!(r#"{{"measurement": "{}", "description": ""}}"#, "0".repeat(96));
+        let error = serde_json::from_str::<SnpMeasurement>(&measurement).unwrap_err();
+        assert!(error.to_string().contains("guest_vmpl"), "{error}");
+    }
 }

@@ -19,7 +19,8 @@ pub use event::{Digests, Event, Events};
 pub use header::{Algorithms, SpecId};
 pub use names::{
     EV_ACTION, EV_COMPACT_HASH, EV_EFI_ACTION, EV_EFI_BOOT_SERVICES_APPLICATION,
-    EV_EFI_VARIABLE_DRIVER_CONFIG, EV_EVENT_TAG, EV_IPL, EV_NO_ACTION, EV_SEPARATOR, event_type_name,
+    EV_EFI_VARIABLE_DRIVER_CONFIG, EV_EVENT_TAG, EV_IPL, EV_NO_ACTION, EV_PLATFORM_CONFIG_FLAGS,
+    EV_SEPARATOR, event_type_name,
 };
 pub use replay::REGISTERS;
 

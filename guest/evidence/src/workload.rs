@@ -54,7 +54,7 @@ impl<'de> Deserialize<'de> for ImageDigest {
 
 /// What one container is asked to be. Everything that can change what it does is here, so that equality
 /// with a rule is the whole check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContainerSpec {
     /// OCI manifest digest.
@@ -83,7 +83,7 @@ fn root_directory() -> String {
 }
 
 /// One secret and the file it becomes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretMount {
     /// A name for people.

@@ -7,7 +7,7 @@ use sealpod_images::build::{INITRD, KERNEL, MANIFEST, Manifest};
 use sealpod_images::launch::Launch;
 use sealpod_images::oci::container_files;
 use sealpod_images::recipe::SNP_FIRMWARE_FILE;
-use sealpod_images::reference;
+use sealpod_images::reference::{self, ReferenceBoot};
 use std::path::PathBuf;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,12 +45,20 @@ pub struct Arguments {
     /// vCPU model.
     #[arg(long, default_value = "EPYC-v4")]
     vcpu_type: String,
+    /// VMPL (0 to 3) at which the launch runs the guest's kernel; 0 claims that there is no SVSM. A number above 0 claims that an
+    /// SVSM holds VMPL 0 in this very launch: the binding level `svsm` rests on it, so it must be true of what is measured.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=3))]
+    guest_vmpl: u8,
     /// Memory of the machine; by default the usual sizes are tried.
     #[arg(long, value_name = "MIB")]
     memory: Option<u64>,
     /// TCG2 log of a trusted reference boot (`sealpod boot-log`).
     #[arg(long, value_name = "FILE")]
     boot_log: Option<PathBuf>,
+    /// Accept a reference boot whose firmware does not measure ACPI tables. A hostile host can then run bytecode of its own in the
+    /// guest's kernel, and no evidence shows it.
+    #[arg(long)]
+    dangerous_unmeasured_acpi: bool,
     /// Container image whose files may be executed: an OCI layout, as a directory or a tar; may be repeated.
     #[arg(long, value_name = "PATH")]
     oci: Vec<PathBuf>,
@@ -107,10 +115,13 @@ fn guest(arguments: &Arguments, directory: &std::path::Path) -> Result<Reference
         command_line: arguments.cmdline.as_deref().unwrap_or(&manifest.cmdline),
         vcpus: arguments.vcpus,
         vcpu_type: &arguments.vcpu_type,
+        guest_vmpl: arguments.guest_vmpl,
     };
-    let boot = arguments
-        .boot_log
-        .as_deref()
-        .map(|log| (log, arguments.firmware == Firmware::Ovmf, arguments.memory));
+    let boot = arguments.boot_log.as_deref().map(|log| ReferenceBoot {
+        log,
+        ovmf: arguments.firmware == Firmware::Ovmf,
+        memory_mib: arguments.memory,
+        dangerous_unmeasured_acpi: arguments.dangerous_unmeasured_acpi,
+    });
     Ok(reference::guest(&launch, boot)?)
 }

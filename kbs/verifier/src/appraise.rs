@@ -17,7 +17,7 @@ pub(crate) fn verify(input: &Input<'_>) -> Result<AttestationResult, VerifyError
     snp::report::fields(&key, &parts, reference, policy)?; // 6
     snp::report::report_data(&parts)?; // 7
     let launch = snp::launch::appraise(&parts, reference, policy)?; // 8
-    let binding_level = snp::svsm::binding_level(&key, &parts, reference, policy)?; // 9
+    let binding_level = snp::svsm::binding_level(&key, &launch, &parts, reference, policy)?; // 9
     tpm::keys_and_credential(&parts, challenge)?; // 10
     tpm::quote(&parts)?; // 11
     let booted = tpm::boot(&parts, reference)?; // 12

@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What the broker believes of processor vendors.
+///
+/// Keys that were verified are kept beside what they were verified under: whoever changes a root, a certificate or a list loses
+/// them, so that a verdict never outlives its grounds.
 #[derive(Debug, Clone, Default)]
 pub struct Endorsements {
-    /// Root keys that are trusted.
-    pub snp_roots: Vec<SnpRoot>,
-    /// Certificates that a sender may leave out (ARK, ASK, ASVK, VCEK), DER.
-    pub certificates: Vec<Vec<u8>>,
-    /// Revocation lists, DER.
-    pub crls: Vec<Vec<u8>>,
+    snp_roots: Vec<SnpRoot>,
+    certificates: Vec<Vec<u8>>,
+    crls: Vec<Vec<u8>>,
     verified: HashMap<[u8; 32], Arc<VerifiedSnpKey>>,
 }
 
@@ -43,6 +43,8 @@ pub struct VerifiedSnpKey {
     pub(crate) tcb: [u8; 8],
     /// Chip id that the certificate is for; none for a VLEK.
     pub(crate) hardware_id: Option<[u8; 64]>,
+    /// The cloud provider that a VLEK is for.
+    pub(crate) csp_id: Option<String>,
     /// Whether a current revocation list was held against the chain.
     pub(crate) revocation_checked: bool,
     /// The chain is valid from here...
@@ -66,11 +68,62 @@ impl Endorsements {
         AMD_ROOTS.into_iter().filter_map(parse).collect()
     }
 
+    /// Root keys that are trusted.
+    pub fn snp_roots(&self) -> &[SnpRoot] {
+        &self.snp_roots
+    }
+
+    /// Certificates that a sender may leave out (ARK, ASK, ASVK, VCEK), DER.
+    pub fn certificates(&self) -> &[Vec<u8>] {
+        &self.certificates
+    }
+
+    /// Revocation lists, DER.
+    pub fn crls(&self) -> &[Vec<u8>] {
+        &self.crls
+    }
+
+    /// Trust one more root key.
+    pub fn add_snp_root(&mut self, root: SnpRoot) {
+        self.verified.clear();
+        self.snp_roots.push(root);
+    }
+
+    /// Know one more certificate (DER). Nothing is believed of it by that.
+    pub fn add_certificate(&mut self, der: Vec<u8>) {
+        self.verified.clear();
+        self.certificates.push(der);
+    }
+
+    /// Know one more revocation list (DER). One that the root did not sign makes its chains fail.
+    pub fn add_crl(&mut self, der: Vec<u8>) {
+        self.verified.clear();
+        self.crls.push(der);
+    }
+
+    /// Trust these root keys and no others.
+    pub fn set_snp_roots(&mut self, roots: Vec<SnpRoot>) {
+        self.verified.clear();
+        self.snp_roots = roots;
+    }
+
+    /// Know these certificates (DER) and no others.
+    pub fn set_certificates(&mut self, certificates: Vec<Vec<u8>>) {
+        self.verified.clear();
+        self.certificates = certificates;
+    }
+
+    /// Know these revocation lists (DER) and no others.
+    pub fn set_crls(&mut self, crls: Vec<Vec<u8>>) {
+        self.verified.clear();
+        self.crls = crls;
+    }
+
     /// Keep a verified key, so that its chain need not be verified again. It is still held against the time
     /// of each appraisal.
     ///
-    /// Whoever changes roots or revocation lists must start from a new value: what was verified under the old
-    /// ones does not carry over.
+    /// It must have been verified under these very endorsements. Whoever appraises in one thread while another changes them
+    /// keeps both behind one lock, or compares before remembering.
     pub fn remember(&mut self, key: Arc<VerifiedSnpKey>) {
         if self.verified.len() >= MAX_VERIFIED {
             self.verified.clear();

@@ -57,6 +57,8 @@ macro_rules! checks {
 checks! {
     /// A part is larger than its budget.
     Budget = 1, "budget";
+    /// The body of `/attest` is not one JSON object as the protocol has it, without arrays and without a key twice.
+    Body = 1, "body";
     /// The primary evidence does not parse.
     PrimaryEvidence = 1, "primary-evidence";
     /// The certificate table beside the report does not parse.
@@ -122,7 +124,7 @@ checks! {
 
     /// The signing key kind is not the certificate's.
     SigningKey = 6, "signing-key";
-    /// The VMPL is not one that a guest or SVSM of this kind has.
+    /// The VMPL is not one that a guest has: the host asked for the report.
     Vmpl = 6, "vmpl";
     /// The policy allows debugging.
     DebugAllowed = 6, "debug-allowed";
@@ -132,7 +134,7 @@ checks! {
     Smt = 6, "smt";
     /// The guest's least ABI is below the owner's.
     AbiVersion = 6, "abi-version";
-    /// The reported TCB is below the owner's least TCB, or none is listed for the product.
+    /// The reported or the launch TCB is below the owner's least TCB, or none is listed for the product.
     MinimumTcb = 6, "minimum-tcb";
     /// Reported, committed, current and launch TCB contradict each other (a roll-back's shape).
     TcbOrder = 6, "tcb-order";
@@ -142,6 +144,8 @@ checks! {
 
     /// The launch digest is not a Reference Value.
     LaunchDigest = 8, "launch-digest";
+    /// The guest's kernel runs at another VMPL than the Reference Value for that launch says.
+    LaunchVmpl = 8, "launch-vmpl";
     /// HOST_DATA is not the digest of the initdata sent.
     HostData = 8, "host-data";
     /// The initdata is not a Reference Value.
@@ -151,6 +155,8 @@ checks! {
 
     /// The binding level is lower than the appraisal policy takes.
     BindingLevel = 9, "binding-level";
+    /// An SVSM's word for a guest that was launched without one, which could have asked for it itself.
+    SvsmUnexpected = 9, "svsm-unexpected";
     /// The SVSM's report does not parse, is not signed, or is not VMPL 0.
     SvsmReport = 9, "svsm-report";
     /// The SVSM's report does not bind this nonce and this manifest.
@@ -182,6 +188,8 @@ checks! {
     BootLogReplay = 12, "boot-log-replay";
     /// The boot is none of the Reference Values.
     BootReference = 12, "boot-reference";
+    /// No event of the boot covers the ACPI tables, and the owner did not accept that.
+    UnmeasuredAcpi = 12, "unmeasured-acpi";
     /// PCR 8 is not initdata's.
     InitdataPcr = 12, "initdata-pcr";
 
@@ -191,14 +199,17 @@ checks! {
     ImaTemplateDigest = 13, "ima-template-digest";
     /// No prefix of the log replays to PCR 10.
     ImaReplay = 13, "ima-replay";
-    /// An IMA violation that the owner did not accept.
+    /// More IMA violations than the owner accepts.
     ImaViolation = 13, "ima-violation";
 
     /// A file was executed or mapped that is in no image.
     ForeignFile = 14, "foreign-file";
+    /// A file of a container image was executed or mapped with a set-user-id or set-group-id bit.
+    SetIdFile = 14, "set-id-file";
     /// There are no Reference Values for the files of an image.
     FileReference = 14, "file-reference";
-    /// An entry of a kind that an appraisal cannot judge (kexec, keys, critical data).
+    /// An entry of a kind that an appraisal cannot judge (kexec, keys, critical data), or in a template whose fields the sender
+    /// could have named itself.
     UnexpectedMeasurement = 14, "unexpected-measurement";
 
     /// The workload log does not replay to PCR 13.

@@ -1,5 +1,12 @@
 //! Steps 13 and 14: the IMA log is what the TPM saw, and every file in it is one that this pod may run.
 //!
+//! Only the template *data* is hashed; the template's name is the sender's word. So entries are read by position, in templates
+//! that cannot be taken for each other: data is a sequence of fields with their lengths, and a template takes all of it. Two
+//! fields are `ima-ng` or `ima-ngv2`, which differ in how their digests begin; three are `ima-sig` or `ima-sigv2`, likewise; nine
+//! are `evm-sig`. Digest and name come first in each. Of the kernel's own templates `ima-buf` has three fields too: the digest and
+//! name of a buffer, taken for a file's, still have to be those of a known file. A format that the sender spells out itself could
+//! name any field digest and name, so none is taken.
+//!
 //! One pass over the log, because a log can have a hundred thousand entries: each is digested, extended, and looked up,
 //! and nothing is allocated for it. A finding about a file counts only if the log then replays as far as that entry.
 
@@ -9,8 +16,8 @@ use crate::error::{Check, VerifyError};
 use crate::hash::{extend, sha256_of};
 use crate::reference::ReferenceValues;
 use aws_lc_rs::digest::{Algorithm, Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
-use files::PodFiles;
-use sealpod_evidence::bytes::{HexArray, Sha256Digest};
+use files::{File, PodFiles};
+use sealpod_evidence::bytes::HexArray;
 use sealpod_evidence::ima::{Bank, DigestKind, Entry, HashAlgorithm, ImaError, Log};
 use sealpod_evidence::initdata::PodPolicy;
 use sealpod_evidence::rcar::PCR_IMA;
@@ -43,7 +50,7 @@ pub struct Measured {
     pub covered: ImaReplay,
     /// Entries behind that. They are not evidence, and nothing in them was appraised.
     pub uncovered: u64,
-    /// Covered violations, each of a path that the owner accepts.
+    /// Covered violations, no more than the owner accepts.
     pub violations: u64,
 }
 
@@ -59,12 +66,14 @@ pub struct ImaReplay {
 }
 
 /// The log begins with this boot's aggregate, each entry's digest is that of its data, a prefix replays to PCR 10, there are
-/// no violations but accepted ones, and every file in the prefix is, by digest and path, one of the guest image or of an
+/// no more violations than are accepted, and every file in the prefix is, by digest and path, one of the guest image or of an
 /// image that a rule of initdata names.
 ///
 /// Proves what was executed, mapped or loaded *under the IMA policy in force*; that it is the shipped policy follows from the
 /// launch digest. Does not prove what a script read or what was written, nor that the PCRs given are a TPM's: that is for the
-/// caller, as [`crate::verify`] does in steps 9 to 12.
+/// caller, as [`crate::verify`] does in steps 9 to 12. Code that was never a file mapped for execution is not covered: anonymous
+/// memory that a process fills and executes, and a file mapped readable and made executable afterwards (`mprotect`). Nor is
+/// content that was changed behind the kernel's back after it was measured, through a shared mapping.
 pub fn appraise(evidence: &ImaEvidence<'_>) -> Result<Measured, VerifyError> {
     let &ImaEvidence { log, bank, pcr: quoted, boot_pcrs, policy, reference } = evidence;
     if quoted == [0; 32] {
@@ -101,13 +110,20 @@ pub fn appraise(evidence: &ImaEvidence<'_>) -> Result<Measured, VerifyError> {
 /// Files looked up together. Each lookup misses the cache; those that stand beside each other wait at the same time.
 const BATCH: usize = 32;
 
+/// Templates of the kernel's with digest and name first, which an entry of the default template can be in.
+const DEFAULT_TEMPLATES: [&str; 4] = ["ima-ng", "ima-sig", "ima-ngv2", "ima-sigv2"];
+/// The template that the guest's IMA policy asks for (`guest/src/ima_policy.rs`).
+const POLICY_TEMPLATE: &str = "evm-sig";
+/// Set-user-id and set-group-id (`S_ISUID`, `S_ISGID`).
+const SET_ID: u16 = 0o6000;
+
 /// The state of one pass over a log with lifetime `'l`.
 struct Pass<'r, 'l> {
     files: Option<&'r PodFiles<'r>>,
-    reference: &'r ReferenceValues,
+    violations_accepted: u64,
     replay: ImaReplay,
-    /// Names and digests that are still to be looked up.
-    batch: Vec<(&'l [u8], Sha256Digest)>,
+    /// Files that are still to be looked up.
+    batch: Vec<File<'l>>,
     /// The first finding about a file. Holds once the replay has passed its entry and met the quote.
     refused: Option<VerifyError>,
     violations: u64,
@@ -116,7 +132,8 @@ struct Pass<'r, 'l> {
 impl<'r, 'l> Pass<'r, 'l> {
     fn new(files: Option<&'r PodFiles<'r>>, reference: &'r ReferenceValues) -> Self {
         let (replay, batch) = (ImaReplay::default(), Vec::with_capacity(BATCH));
-        Self { files, reference, replay, batch, refused: None, violations: 0 }
+        let violations_accepted = reference.violations();
+        Self { files, violations_accepted, replay, batch, refused: None, violations: 0 }
     }
 
     fn entry(
@@ -127,7 +144,8 @@ impl<'r, 'l> Pass<'r, 'l> {
     ) -> Result<(), VerifyError> {
         self.replay.advance(entry, bank)?;
         if entry.index == 0 {
-            return boot_aggregate(entry, boot_pcrs);
+            boot_aggregate(entry, boot_pcrs)?;
+            return in_template(entry, &DEFAULT_TEMPLATES);
         }
         if self.refused.is_none()
             && let Err(error) = self.judge(entry)
@@ -141,7 +159,7 @@ impl<'r, 'l> Pass<'r, 'l> {
 
     fn look_up(&mut self) {
         let Some(files) = self.files else { return self.batch.clear() };
-        let mut found = self.batch.drain(..).map(|(name, digest)| files.check(name, &digest));
+        let mut found = self.batch.drain(..).map(|file| files.check(&file));
         if let Some(Err(error)) = found.find(Result::is_err) {
             self.refused.get_or_insert(error);
         }
@@ -152,22 +170,23 @@ impl<'r, 'l> Pass<'r, 'l> {
         let unexpected = |found: String| {
             VerifyError::new(Check::UnexpectedMeasurement, at("a file's SHA-256 digest and path"), found)
         };
+        // The kernel logs violations in the default template, whatever its policy says.
+        if entry.is_violation() || entry.template_name != POLICY_TEMPLATE {
+            in_template(entry, &DEFAULT_TEMPLATES)?;
+        }
         let fields = entry.fields().map_err(|error| unexpected(error.to_string()))?;
-        let name = fields.name.unwrap_or_default();
+        let name = fields.name.filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| unexpected("no name".to_owned()))?;
         let text = || String::from_utf8_lossy(name).into_owned();
         if entry.is_violation() {
-            if !std::str::from_utf8(name).is_ok_and(|path| self.reference.is_violation_accepted(path)) {
-                return Err(VerifyError::new(
-                    Check::ImaViolation,
-                    at("no violation"),
-                    format!("one of {}", text()),
-                ));
-            }
+            // Its data is not hashed, so the name is for people: only that there was one is known.
             self.violations += 1;
+            if self.violations > self.violations_accepted {
+                let expected = at(&format!("at most {} violation(s)", self.violations_accepted));
+                let found = format!("one more, said to be of {}", text());
+                return Err(VerifyError::new(Check::ImaViolation, expected, found));
+            }
             return Ok(());
-        }
-        if fields.buffer.is_some() {
-            return Err(unexpected(format!("a measured buffer, {:?}", text())));
         }
         let digest = match fields.digest {
             Some(digest) if digest.kind == DigestKind::Verity => {
@@ -179,12 +198,22 @@ impl<'r, 'l> Pass<'r, 'l> {
         let Some(digest) = digest.map(HexArray) else {
             return Err(unexpected(format!("another digest, of {}", text())));
         };
-        self.batch.push((name, digest));
+        let set_id = fields.mode.is_some_and(|mode| mode & SET_ID != 0);
+        self.batch.push(File { name, digest, set_id });
         if self.batch.len() == BATCH {
             self.look_up();
         }
         Ok(())
     }
+}
+
+/// Templates by name: the kernel's own, never a format that the log spells out.
+fn in_template(entry: &Entry<'_>, expected: &[&str]) -> Result<(), VerifyError> {
+    if expected.contains(&entry.template_name) {
+        return Ok(());
+    }
+    let expected = format!("IMA entry {}: template {}", entry.index, expected.join(", "));
+    Err(VerifyError::new(Check::UnexpectedMeasurement, expected, format!("{:?}", entry.template_name)))
 }
 
 impl ImaReplay {
@@ -250,7 +279,8 @@ fn boot_aggregate(entry: &Entry<'_>, boot_pcrs: &[[u8; 32]; 10]) -> Result<(), V
     if digest.value.iter().all(|byte| *byte == 0) {
         return Err(refused("zeros: the kernel had no TPM when IMA started".to_owned()));
     }
-    if digest.algorithm != HashAlgorithm::Sha256 || digest.value != computed.0 {
+    let plain = digest.kind == DigestKind::Content && digest.algorithm == HashAlgorithm::Sha256;
+    if !plain || digest.value != computed.0 {
         return Err(refused(format!("{name} {}:{}", digest.algorithm.name(), hex::encode(digest.value))));
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Pure appraisal of combined TEE, vTPM and IMA evidence: evidence in, attestation result out.
 //!
-//! One door, [`verify`]. Evidence, challenge, endorsements, Reference Values, policy and time go in; an
+//! One door, [`verify`]; before it, [`parse_body`] for what came over the wire. Evidence, challenge, endorsements, Reference Values, policy and time go in; an
 //! [`AttestationResult`] or a [`VerifyError`] comes out. Nothing below the door reads a clock, a file, a socket, the
 //! environment or a log.
 //!
@@ -11,7 +11,7 @@
 pub use challenge::{Challenge, CredentialKey};
 pub use endorsements::{Endorsements, SnpRoot, VerifiedSnpKey};
 pub use error::{Check, VerifyError};
-pub use parts::{MAX_ADDITIONAL_LEN, MAX_BODY_LEN};
+pub use parts::{MAX_ADDITIONAL_LEN, MAX_BODY_LEN, parse_body};
 pub use policy::AppraisalPolicy;
 pub use reference::{ReferenceError, ReferenceValues};
 pub use result::{AttestationResult, BindingLevel, TrustTier, TrustVector};
@@ -42,7 +42,7 @@ pub type UnixTime = u64;
 /// All that one appraisal needs. Nothing here is optional: a missing expectation is an error, not a skipped check.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
-    /// The body of `/attest`, from the untrusted sender.
+    /// The body of `/attest`, from the untrusted sender, as [`parse_body`] gives it.
     pub attestation: &'a Attestation,
     /// The challenge that the sender was given, opened from its sealed cookie by the broker.
     pub challenge: &'a Challenge,
@@ -67,11 +67,11 @@ pub struct Input<'a> {
 ///  5. signature over the raw report
 ///  6. report fields: version, key kind, VMPL, debug and migration bits, least TCB
 ///  7. report data binds nonce, channel key and the text of the vTPM evidence
-///  8. launch digest and initdata are Reference Values
+///  8. launch digest and initdata are Reference Values; the guest runs at the VMPL that its launch gives it
 ///  9. binding level: who vouches for the vTPM
 /// 10. the credential was activated by the TPM that owns that EK, for this AK
 /// 11. the quote is fresh, of the PCRs asked for, over the values given, by that AK
-/// 12. the boot log replays to PCR 0-9 and is an accepted boot; PCR 8 is initdata
+/// 12. the boot log replays to PCR 0-9 and is an accepted boot that covers the ACPI tables; PCR 8 is initdata
 /// 13. the IMA log starts with this boot's aggregate and replays to PCR 10
 /// 14. every file executed or mapped is the guest image's or an allowed container image's
 /// 15. the workload log replays to PCR 13 and names only what initdata allows

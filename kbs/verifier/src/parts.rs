@@ -6,6 +6,7 @@ use crate::challenge::Challenge;
 use crate::error::{Check, VerifyError};
 use crate::ima::ImaEvidence;
 use crate::reference::ReferenceValues;
+use json::JsonError;
 use sealpod_evidence::bytes::HexArray;
 use sealpod_evidence::cel::{self, Record};
 use sealpod_evidence::ima::Bank;
@@ -27,8 +28,26 @@ use std::fmt::Display;
 pub const MAX_ADDITIONAL_LEN: usize = 12 << 20;
 /// Most bytes of a `/attest` body that are worth reading: the additional evidence with its quotes escaped,
 /// initdata escaped to at most twice its length, certificates and report. The reader of the body has to keep
-/// to it; appraisal gets values, not bytes.
+/// to it before [`parse_body`] can.
 pub const MAX_BODY_LEN: usize = MAX_ADDITIONAL_LEN + (1 << 20);
+/// Parse the body of `/attest`.
+///
+/// The text is walked through once before anything of it is built: it is one JSON object within budget, without arrays, and no
+/// object in it has a key twice. So the cost is a small multiple of the body's length, and no other reader can see another body.
+/// Nothing is believed of it; [`crate::verify`] takes it from here.
+///
+/// # Errors
+///
+/// [`Check::Budget`] for a body longer than [`MAX_BODY_LEN`] or with too many or too deeply nested values; [`Check::Body`] for one
+/// that is not what KBS protocol 0.4.0 calls for.
+pub fn parse_body(body: &[u8]) -> Result<Attestation, VerifyError> {
+    let refused =
+        |found: String| VerifyError::new(Check::Body, "the body of an /attest request, one object", found);
+    require_within("an /attest body", body.len(), MAX_BODY_LEN)?;
+    json::check(body).map_err(|error| json_error(error, refused))?;
+    serde_json::from_slice(body).map_err(|error| refused(error.to_string()))
+}
+
 /// Most bytes of a boot log: firmware reserves 64 KiB for it (EDK2, `PcdTcgLogAreaMinLen`), and a log that
 /// grew over that is rare.
 const MAX_BOOT_LOG: usize = 128 << 10;
@@ -158,7 +177,7 @@ fn additional_evidence(text: &str) -> Result<TpmEvidence, VerifyError> {
     if text.is_empty() {
         return Err(refused("none".to_owned()));
     }
-    json::refuse_duplicate_keys(text).map_err(|error| refused(error.to_string()))?;
+    json::check(text.as_bytes()).map_err(|error| json_error(error, refused))?;
     let evidence: AdditionalEvidence =
         serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
     if evidence.tpm.version != SEALPOD_VERSION {
@@ -167,8 +186,27 @@ fn additional_evidence(text: &str) -> Result<TpmEvidence, VerifyError> {
     Ok(evidence.tpm)
 }
 
+fn json_error(error: JsonError, syntax: impl FnOnce(String) -> VerifyError) -> VerifyError {
+    match error {
+        JsonError::Budget(found) => {
+            let expected =
+                format!("JSON of at most {} keys and values, {} deep", json::MAX_NODES, json::MAX_DEPTH);
+            VerifyError::new(Check::Budget, expected, found)
+        }
+        JsonError::Syntax(found) => syntax(found),
+    }
+}
+
 /// The report and the certificate table.
 fn primary_evidence(value: &Value) -> Result<(Report, Vec<u8>), VerifyError> {
+    if !value.is_object() {
+        // An array would be taken for an object without names.
+        return Err(VerifyError::new(
+            Check::PrimaryEvidence,
+            "an object with report and certificates",
+            "no object",
+        ));
+    }
     let evidence: SnpEvidence = serde::Deserialize::deserialize(value).map_err(|error| {
         VerifyError::new(Check::PrimaryEvidence, "an SNP report and a certificate table", error)
     })?;

@@ -2,8 +2,10 @@
 //!
 //! Any number of documents add up. What is not in one of them is not expected, hence refused; nothing here means "any".
 
-use sealpod_evidence::bytes::Sha256Digest;
-use sealpod_evidence::reference_values::{BootReference, FileSet, ReferenceDocument, SnpTcb, VERSION};
+use sealpod_evidence::bytes::{Sha256Digest, Sha384Digest};
+use sealpod_evidence::reference_values::{
+    BootReference, FileSet, ReferenceDocument, SnpMeasurement, SnpTcb, VERSION,
+};
 use sealpod_evidence::snp::report::Product;
 use sealpod_evidence::workload::ImageDigest;
 use std::collections::{HashMap, HashSet};
@@ -17,13 +19,23 @@ mod files;
 /// Proves nothing about who wrote the documents: whoever stores them must have checked that.
 #[derive(Debug, Clone, Default)]
 pub struct ReferenceValues {
-    measurements: HashMap<[u8; 48], Box<str>>,
+    measurements: HashMap<[u8; 48], Measurement>,
     minimum_tcb: HashMap<Product, SnpTcb>,
     initdata: HashMap<[u8; 32], Box<str>>,
     boots: Vec<BootReference>,
     guest_files: Option<FileIndex>,
+    guest_programs: HashSet<Box<str>>,
     image_files: HashMap<ImageDigest, FileIndex>,
-    violations: HashSet<Box<str>>,
+    violations: u64,
+}
+
+/// One accepted launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Measurement {
+    /// As its reviewer described it.
+    pub description: Box<str>,
+    /// Level at which it runs the guest's kernel; 0 where it has no SVSM.
+    pub guest_vmpl: u8,
 }
 
 /// Why documents do not make Reference Values. Each names the document by its description.
@@ -60,7 +72,31 @@ pub enum ReferenceError {
         /// The value found.
         found: Option<u8>,
     },
-    /// A file or an accepted violation at a path that is not absolute.
+    /// A guest level that SNP does not have.
+    #[error("Reference Values {document:?}: guest_vmpl {found}, expected 0 to {expected}")]
+    GuestVmpl {
+        /// The document.
+        document: String,
+        /// The highest.
+        expected: u8,
+        /// The level found.
+        found: u8,
+    },
+    /// One launch digest with two guest levels: a launch has an SVSM or has none.
+    #[error(
+        "Reference Values {document:?}: guest_vmpl {found} for launch digest {measurement}, expected {expected} as listed before"
+    )]
+    GuestVmplConflict {
+        /// The document.
+        document: String,
+        /// The launch digest.
+        measurement: Sha384Digest,
+        /// The level listed before.
+        expected: u8,
+        /// The level found.
+        found: u8,
+    },
+    /// A file at a path that is not absolute.
     #[error("Reference Values {document:?}: path {found:?} is not absolute")]
     Path {
         /// The document.
@@ -78,9 +114,13 @@ pub enum ReferenceError {
     },
 }
 
+/// Highest VMPL (AMD 24593, section 15.36.7).
+const MAX_VMPL: u8 = 3;
+
 impl ReferenceValues {
     /// Compile documents. Lists add up; where two documents give a minimum TCB for one product, the higher value of each
-    /// component counts, so that adding a document never admits older firmware.
+    /// component counts, so that adding a document never admits older firmware. Of several numbers of accepted violations the
+    /// largest counts.
     ///
     /// # Errors
     ///
@@ -95,7 +135,12 @@ impl ReferenceValues {
 
     /// The description of this launch digest, if it is one of the Reference Values.
     pub fn is_measurement(&self, measurement: &[u8; 48]) -> Option<&str> {
-        self.measurements.get(measurement).map(AsRef::as_ref)
+        self.measurement(measurement).map(|known| known.description.as_ref())
+    }
+
+    /// The launch with this digest.
+    pub(crate) fn measurement(&self, measurement: &[u8; 48]) -> Option<&Measurement> {
+        self.measurements.get(measurement)
     }
 
     /// The least TCB for a product; `None` means that the product is not accepted at all.
@@ -118,14 +163,23 @@ impl ReferenceValues {
         self.guest_files.as_ref()
     }
 
+    /// Whether this is the path of a file of the guest image's that is no shared library: the agent, the container runtime, kernel
+    /// modules. A container has its own root, but the kernel logs paths without saying whose, so no container image may speak for
+    /// these.
+    ///
+    /// Shared libraries are left out because a distribution has them at the same paths in every image, in whatever version.
+    pub(crate) fn is_guest_program(&self, path: &str) -> bool {
+        self.guest_programs.contains(path)
+    }
+
     /// A container image's files.
     pub(crate) fn image_files(&self, image: &ImageDigest) -> Option<&FileIndex> {
         self.image_files.get(image)
     }
 
-    /// Whether an IMA violation of this path is accepted.
-    pub(crate) fn is_violation_accepted(&self, path: &str) -> bool {
-        self.violations.contains(path)
+    /// How many IMA violations are accepted.
+    pub(crate) fn violations(&self) -> u64 {
+        self.violations
     }
 
     fn add(&mut self, document: &ReferenceDocument) -> Result<(), ReferenceError> {
@@ -135,7 +189,7 @@ impl ReferenceValues {
             return Err(ReferenceError::Version { document: name(), expected: VERSION, found });
         }
         for known in &document.snp_measurements {
-            self.measurements.insert(known.measurement.0, known.description.as_str().into());
+            self.add_measurement(document, known)?;
         }
         for (product, tcb) in &document.snp_minimum_tcb {
             self.add_minimum_tcb(document, product, *tcb)?;
@@ -152,10 +206,28 @@ impl ReferenceValues {
         for set in &document.files {
             self.add_files(document, set)?;
         }
-        for path in &document.dangerous_allow_ima_violations {
-            absolute(document, path)?;
-            self.violations.insert(files::as_logged(path));
+        self.violations = self.violations.max(document.dangerous_allow_ima_violations_up_to);
+        Ok(())
+    }
+
+    fn add_measurement(
+        &mut self,
+        document: &ReferenceDocument,
+        known: &SnpMeasurement,
+    ) -> Result<(), ReferenceError> {
+        let (name, found) = (|| document.description.clone(), known.guest_vmpl);
+        if found > MAX_VMPL {
+            return Err(ReferenceError::GuestVmpl { document: name(), expected: MAX_VMPL, found });
         }
+        let measurement = known.measurement;
+        if let Some(Measurement { guest_vmpl: expected, .. }) = self.measurement(&measurement.0)
+            && *expected != found
+        {
+            let (document, expected) = (name(), *expected);
+            return Err(ReferenceError::GuestVmplConflict { document, measurement, expected, found });
+        }
+        let description = known.description.as_str().into();
+        self.measurements.insert(measurement.0, Measurement { description, guest_vmpl: found });
         Ok(())
     }
 
@@ -197,9 +269,18 @@ impl ReferenceValues {
         for (path, digests) in &set.files {
             absolute(document, path)?;
             index.add(path, digests);
+            if set.image.is_none() && !is_shared_library(path) {
+                self.guest_programs.insert(files::as_logged(path));
+            }
         }
         Ok(())
     }
+}
+
+/// `libc.so.6`, `ld-linux-x86-64.so.2`, `libapp.so`.
+fn is_shared_library(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.ends_with(".so") || name.contains(".so.")
 }
 
 /// Paths are those that the kernel reports. One that is not absolute would match a *name* that the kernel falls back to.

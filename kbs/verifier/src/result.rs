@@ -1,5 +1,7 @@
 //! What an appraisal establishes.
 
+mod refused;
+
 use crate::endorsements::VerifiedSnpKey;
 use sealpod_evidence::rcar::protocol::Tee;
 use serde::{Deserialize, Serialize};

@@ -35,7 +35,7 @@ pub(crate) fn endorse(
 ) -> Result<Arc<VerifiedSnpKey>, VerifyError> {
     let table = CertTable::parse(&parts.certificates)
         .map_err(|error| VerifyError::new(Check::CertificateTable, "a certificate table", error))?;
-    let der = find_leaf(&parts.report, &table, &endorsements.certificates)?;
+    let der = find_leaf(&parts.report, &table, endorsements.certificates())?;
     if let Some(key) = endorsements.verified(&leaf::id(der)) {
         let current = (key.not_before..=key.not_after).contains(&now);
         if current && (key.revocation_checked || !policy.require_crl) {
@@ -45,9 +45,9 @@ pub(crate) fn endorse(
     let sent: Vec<&[u8]> = [Guid::ASK, Guid::ARK].into_iter().filter_map(|guid| table.get(guid)).collect();
     let sources = Sources {
         sent: &sent,
-        given: &endorsements.certificates,
-        roots: &endorsements.snp_roots,
-        crls: &endorsements.crls,
+        given: endorsements.certificates(),
+        roots: endorsements.snp_roots(),
+        crls: endorsements.crls(),
         require_crl: policy.require_crl,
     };
     chain::verify(&Certificate::parse(der)?, sources, now).map(Arc::new)

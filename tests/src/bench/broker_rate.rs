@@ -6,6 +6,7 @@ use crate::broker::Broker;
 use crate::process::Programs;
 use anyhow::{Context as _, Result};
 use sealpod_testkit::Bundle;
+use sealpod_testkit::bundle::RESOURCE;
 use serde_json::json;
 
 const THREADS: usize = 4;
@@ -31,7 +32,7 @@ pub fn rows(programs: &Programs) -> Result<Vec<Row>> {
     let mut attested = open()?;
     attested.iter_mut().try_for_each(|c| c.handshake(&bundle))?;
     let releases = run(broker.pid(), attested, RELEASES, |c| {
-        c.request("GET", &format!("resource/{}", crate::world::RESOURCE), b"").map(drop)
+        c.request("GET", &format!("resource/{}", RESOURCE), b"").map(drop)
     })?;
     let peak = resident_mebibytes(broker.pid())?;
 
@@ -75,6 +76,6 @@ fn prepare(broker: &Broker, directory: &std::path::Path) -> Result<Bundle> {
     std::fs::write(&secret, crate::world::SECRET)?;
     let path = |p: &std::path::Path| p.to_str().map(str::to_owned).context("path is not UTF-8");
     broker.admin(&["reference", "add", &path(&reference)?])?;
-    broker.admin(&["secret", "set", crate::world::RESOURCE, "--file", &path(&secret)?])?;
+    broker.admin(&["secret", "set", RESOURCE, "--file", &path(&secret)?])?;
     Ok(bundle)
 }

@@ -3,7 +3,7 @@
 mod pod;
 mod sealed;
 
-pub use pod::{CONTAINER_IMAGE, NONCE};
+pub use pod::{CONTAINER_IMAGE, NONCE, RESOURCE};
 pub use sealed::Sealed;
 
 use crate::channel;
@@ -11,7 +11,7 @@ use crate::hash::sha256;
 use crate::keys::Key;
 use crate::logs::{BootLog, ImaEntry, ImaLog, workload};
 use crate::pki;
-use crate::report::ReportFields;
+use crate::report::{ReportFields, VMPL_GUEST};
 use crate::tpm::{Digests, Pcrs, Tpm};
 use sealpod_evidence::binding;
 use sealpod_evidence::bytes::{Base64, HexArray};
@@ -133,9 +133,10 @@ impl Bundle {
         let (tpm, ima_log) = self.measured(&initdata.digest().0);
         let key = serde_json::to_value(&self.tee_pubkey).expect("JSON");
         let report = ReportFields { host_data: initdata.digest().0, ..self.report.clone() };
-        let attest = tpm.attest(&binding::quote_nonce(&self.nonce, &key), &self.quoted_pcrs);
+        let quote_nonce = binding::quote_nonce(&self.nonce, &key).expect("a canonical key");
+        let attest = tpm.attest(&quote_nonce, &self.quoted_pcrs);
         let svsm_report = self.svsm.then(|| {
-            let block = binding::svsm_nonce(&self.nonce, &key);
+            let block = binding::svsm_nonce(&self.nonce, &key).expect("a canonical key");
             report.at_svsm(binding::svsm_report_data(&block, &tpm.ek_public()))
         });
         let mut sealed = Sealed {
@@ -203,6 +204,7 @@ impl Bundle {
             description: "test pod".to_owned(),
             snp_measurements: vec![SnpMeasurement {
                 measurement: HexArray(self.report.measurement),
+                guest_vmpl: if self.svsm { VMPL_GUEST as u8 } else { 0 },
                 description: "test guest".to_owned(),
             }],
             snp_minimum_tcb: BTreeMap::from([(pki::PRODUCT.to_lowercase(), pki::TCB)]),
@@ -212,7 +214,7 @@ impl Bundle {
             }],
             boot: vec![self.boot_log.reference()],
             files: vec![files(None, &self.guest_files), files(Some(pod::image_digest()), &self.image_files)],
-            dangerous_allow_ima_violations: Vec::new(),
+            dangerous_allow_ima_violations_up_to: 0,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One record: TCG_PCR_EVENT2 (PFP 1.06 section 10.2.2), or CC_EVENT of the CCEL, which has the same layout.
 
-use super::{Algorithms, BootLogError, EV_NO_ACTION};
+use super::{Algorithms, BootLogError, EV_NO_ACTION, EV_PLATFORM_CONFIG_FLAGS};
 use crate::reader::Reader;
 
 /// One event, borrowed from the log.
@@ -38,6 +38,15 @@ impl<'a> Event<'a> {
     /// Whether a register was extended with this event's digests. If not, nothing vouches for the event.
     pub fn is_extended(&self) -> bool {
         self.event_type != EV_NO_ACTION
+    }
+
+    /// Whether the firmware says that this event covers ACPI tables, as EDK2 does (PFP 1.06 section 3.3.4.2; `ACPI DATA` in
+    /// `EV_PLATFORM_CONFIG_FLAGS`).
+    ///
+    /// No register covers type and data, so this is worth what the log's origin is: a reference boot's, not a sender's.
+    pub fn says_acpi_data(&self) -> bool {
+        let text = self.data.strip_suffix(b"\0").unwrap_or(self.data);
+        self.pcr == 1 && self.event_type == EV_PLATFORM_CONFIG_FLAGS && text == b"ACPI DATA"
     }
 
     pub(super) fn read(log: &mut Reader<'a>, algorithms: Algorithms<'a>) -> Result<Self, BootLogError> {

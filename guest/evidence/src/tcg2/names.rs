@@ -26,6 +26,8 @@ event_types! {
     EV_ACTION = 0x5;
     /// A tag, a length and a structure; what is hashed depends on the tag.
     EV_EVENT_TAG = 0x6;
+    /// Configuration that the platform was given; the data only says what was hashed.
+    EV_PLATFORM_CONFIG_FLAGS = 0xa;
     /// Anything; what is hashed is the measuring code's choice.
     EV_COMPACT_HASH = 0xc;
     /// A boot loader's measurement; what is hashed is its choice.
@@ -43,7 +45,6 @@ event_types! {
     EV_S_CRTM_CONTENTS = 0x7;
     EV_S_CRTM_VERSION = 0x8;
     EV_CPU_MICROCODE = 0x9;
-    EV_PLATFORM_CONFIG_FLAGS = 0xa;
     EV_TABLE_OF_DEVICES = 0xb;
     EV_IPL_PARTITION_DATA = 0xe;
     EV_NONHOST_CODE = 0xf;

@@ -9,10 +9,26 @@ use std::fmt::Write as _;
 
 /// The guest image's files and those of every container image that a rule of initdata names.
 pub(super) struct PodFiles<'r> {
+    reference: &'r ReferenceValues,
     guest: &'r FileIndex,
     images: Vec<(ImageDigest, &'r FileIndex)>,
 }
 
+/// What one entry says was executed, mapped or loaded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct File<'l> {
+    /// Path, or the name that the kernel falls back to.
+    pub name: &'l [u8],
+    pub digest: Sha256Digest,
+    /// Whether it had a set-user-id or set-group-id bit.
+    pub set_id: bool,
+}
+
+/// The guest image's container runtime (`guest/src/crun.rs`).
+const CRUN: &str = "/usr/bin/crun";
+/// What the kernel logs for the sealed copy of itself that crun executes against CVE-2019-5736: `memfd:` and the name that crun
+/// 1.21 gives to the memory file (`libcrun_cloned_binary`), as Linux 6.12 logs it.
+const CRUN_CLONE: &str = "memfd:crun_cloned:/proc/self/exe";
 /// Known digests listed in one message.
 const MAX_LISTED: usize = 4;
 
@@ -35,21 +51,31 @@ impl<'r> PodFiles<'r> {
                 images.push((image, files));
             }
         }
-        Ok(Self { guest, images })
+        Ok(Self { reference, guest, images })
     }
 
-    /// Whether this content may be run under this name.
+    /// Whether this file may be run: by the guest, which may run what is its own, or else in the pod, from a container image, not
+    /// at the path of one of the guest's programs and not with the right to become another user.
     ///
     /// A name that is not absolute is what the kernel falls back to for a file that no path leads to (a memfd, a detached
-    /// mount): container runtimes re-execute themselves so. It says nothing of the place, so such content must be the guest
-    /// image's own.
-    pub fn check(&self, name: &[u8], digest: &Sha256Digest) -> Result<(), VerifyError> {
-        let allowed = match std::str::from_utf8(name) {
-            Ok(path) if path.starts_with('/') => self.sets().any(|(_, files)| files.has(path, digest)),
-            Ok(_) => self.guest.has_digest(digest),
-            Err(_) => false,
-        };
-        if allowed { Ok(()) } else { Err(self.foreign(name, digest)) }
+    /// mount). One is known: the copy of itself that the container runtime executes.
+    pub fn check(&self, file: &File<'_>) -> Result<(), VerifyError> {
+        let File { name, digest, set_id } = file;
+        let Ok(name) = std::str::from_utf8(name) else { return Err(self.foreign(file)) };
+        let own = if name == CRUN_CLONE { CRUN } else { name };
+        if self.guest.has(own, digest) {
+            return Ok(());
+        }
+        let of_image = self.images.iter().find(|(_, files)| files.has(name, digest));
+        match of_image.filter(|_| !self.reference.is_guest_program(name)) {
+            Some((image, _)) if *set_id => Err(VerifyError::new(
+                Check::SetIdFile,
+                format!("no set-user-id and no set-group-id bit on files of {image}"),
+                format!("{name} sha256:{digest} with one"),
+            )),
+            Some(_) => Ok(()),
+            None => Err(self.foreign(file)),
+        }
     }
 
     fn sets(&self) -> impl Iterator<Item = (Option<ImageDigest>, &'r FileIndex)> {
@@ -58,10 +84,12 @@ impl<'r> PodFiles<'r> {
     }
 
     #[cold]
-    fn foreign(&self, name: &[u8], digest: &Sha256Digest) -> VerifyError {
+    fn foreign(&self, File { name, digest, .. }: &File<'_>) -> VerifyError {
         let path = String::from_utf8_lossy(name);
         let mut expected = String::new();
-        for (image, files) in self.sets() {
+        // Of a path that is the guest's alone, what images have there does not matter.
+        let sets = if self.reference.is_guest_program(&path) { 1 } else { usize::MAX };
+        for (image, files) in self.sets().take(sets) {
             let of = image.map_or_else(|| "the guest image".to_owned(), |image| image.to_string());
             for known in files.at(&path).take(MAX_LISTED) {
                 // Writing to a string cannot fail.

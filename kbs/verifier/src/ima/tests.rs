@@ -101,13 +101,16 @@ fn judged(template: &str, fields: &[&[u8]]) -> VerifyError {
 #[test]
 fn what_is_no_file_with_a_sha_256_digest_cannot_be_judged() {
     let sha256 = [b"sha256:\0".as_slice(), &[1; 32]].concat();
-    let cases: [(&str, &[&[u8]], &str); 6] = [
-        ("ima-buf", &[&sha256, b"kexec-cmdline\0", b"quiet"], "a measured buffer, \"kexec-cmdline\""),
-        ("ima-buf", &[&sha256, b".ima\0", b"a key"], "a measured buffer, \".ima\""),
+    let cases: [(&str, &[&[u8]], &str); 9] = [
+        ("ima-buf", &[&sha256, b"kexec-cmdline\0", b"quiet"], "\"ima-buf\""),
+        ("ima-modsig", &[&sha256, b"/a\0", b"", b"", b""], "\"ima-modsig\""),
+        ("d-ng|n-ng", &[&sha256, b"/a\0"], "\"d-ng|n-ng\""),
+        ("d-ng", &[&sha256], "\"d-ng\""),
+        ("ima-ng", &[&sha256, b"\0"], "no name"),
         ("ima-ngv2", &[&[b"verity:", sha256.as_slice()].concat(), b"/a\0"], "an fs-verity digest, of /a"),
         ("ima-ng", &[&[b"sha1:\0".as_slice(), &[1; 20]].concat(), b"/a\0"], "another digest, of /a"),
         ("ima-ng", &[&[b"sha512:\0".as_slice(), &[1; 64]].concat(), b"/a\0"], "another digest, of /a"),
-        ("n-ng", &[b"/a\0"], "another digest, of /a"),
+        ("n-ng", &[b"/a\0"], "\"n-ng\""),
     ];
     for (template, fields, found) in cases {
         let error = judged(template, fields);

@@ -38,11 +38,6 @@ impl FileIndex {
         self.by_digest.get(digest).is_some_and(|paths| paths.has(path))
     }
 
-    /// Whether the image has a file with this content anywhere.
-    pub fn has_digest(&self, digest: &Sha256Digest) -> bool {
-        self.by_digest.contains_key(digest)
-    }
-
     /// The first path, in order, that has this content.
     pub fn path_of(&self, digest: &Sha256Digest) -> Option<&str> {
         match self.by_digest.get(digest)? {

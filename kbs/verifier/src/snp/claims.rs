@@ -80,6 +80,7 @@ fn claims(parts: &Parts<'_>, findings: &Findings) -> Value {
         "binding_level": findings.binding_level,
         "initdata": { "sha256": parts.initdata.digest(), "description": findings.launch.initdata },
         "boot": findings.booted.description,
+        "acpi_measured": findings.booted.acpi_measured,
         "containers": findings.started.containers,
         "ima": {
             "entries": findings.measured.covered.index,
@@ -145,6 +146,7 @@ fn snp(report: &Report, findings: &Findings) -> Value {
     if let (Value::Object(out), Value::Object(more)) = (&mut out, more) {
         out.extend(more);
         out.extend(tcb.fmc.map(|fmc| ("reported_tcb_fmc".to_owned(), json!(fmc))));
+        out.extend(key.csp_id.as_ref().map(|csp| ("csp_id".to_owned(), json!(csp))));
     }
     out
 }

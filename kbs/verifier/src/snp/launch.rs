@@ -11,6 +11,8 @@ use sealpod_evidence::snp::report::Report;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Launch {
     pub measurement: String,
+    /// Level at which the launch runs the guest's kernel; 0 where it has no SVSM.
+    pub guest_vmpl: u8,
     pub initdata: String,
 }
 
@@ -24,9 +26,14 @@ pub(crate) fn appraise(
     policy: &AppraisalPolicy,
 ) -> Result<Launch, VerifyError> {
     let found = parts.report.measurement();
-    let measurement = reference.is_measurement(&found).ok_or_else(|| {
+    let measurement = reference.measurement(&found).ok_or_else(|| {
         VerifyError::new(Check::LaunchDigest, "a launch digest among the Reference Values", HexArray(found))
     })?;
+    let (guest_vmpl, vmpl) = (measurement.guest_vmpl, parts.report.vmpl());
+    if vmpl != u32::from(guest_vmpl) {
+        let expected = format!("VMPL {guest_vmpl}, as {:?} runs its guest", measurement.description);
+        return Err(VerifyError::new(Check::LaunchVmpl, expected, vmpl));
+    }
     let (host_data, digest) = (parts.report.host_data(), parts.initdata.digest());
     if host_data != digest.0 {
         let expected = format!("{digest}, the digest of the initdata sent");
@@ -36,7 +43,7 @@ pub(crate) fn appraise(
         VerifyError::new(Check::InitdataReference, "an initdata digest among the Reference Values", digest)
     })?;
     id_block_author(&parts.report, &policy.id_block_authors)?;
-    Ok(Launch { measurement: measurement.to_owned(), initdata: initdata.to_owned() })
+    Ok(Launch { measurement: measurement.description.to_string(), guest_vmpl, initdata: initdata.to_owned() })
 }
 
 /// The id block's key is certified by one of `authors`. The firmware checked the block's signatures at launch

@@ -38,11 +38,8 @@ pub(super) fn key(
         product,
         vlek,
         tcb: tcb(leaf, product)?,
-        hardware_id: if vlek {
-            require_provider(leaf).map(|()| None)?
-        } else {
-            Some(hardware_id(leaf, product)?)
-        },
+        hardware_id: if vlek { None } else { Some(hardware_id(leaf, product)?) },
+        csp_id: vlek.then(|| provider(leaf)).transpose()?,
         revocation_checked,
         not_before,
         not_after,
@@ -130,13 +127,15 @@ fn hardware_id(leaf: &Certificate<'_>, product: Product) -> Result<[u8; CHIP_ID_
 }
 
 /// A VLEK names a cloud provider, and no chip.
-fn require_provider(leaf: &Certificate<'_>) -> Result<(), VerifyError> {
-    match (leaf.amd_extension(CSP_ID), leaf.amd_extension(HARDWARE_ID)) {
-        (Some(_), None) => Ok(()),
-        (provider, chip) => Err(VerifyError::new(
+fn provider(leaf: &Certificate<'_>) -> Result<String, VerifyError> {
+    let (value, chip) = (leaf.amd_extension(CSP_ID), leaf.amd_extension(HARDWARE_ID));
+    let name = value.and_then(|value| Ia5StringRef::from_der(value).ok()).filter(|name| !name.is_empty());
+    match (name, chip) {
+        (Some(name), None) => Ok(name.as_str().to_owned()),
+        _ => Err(VerifyError::new(
             Check::CertificateHardwareId,
             "a cloud provider's id and no chip id in a VLEK",
-            format!("provider {provider:02x?}, chip {chip:02x?}"),
+            format!("provider {value:02x?}, chip {chip:02x?}"),
         )),
     }
 }

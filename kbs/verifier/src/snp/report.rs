@@ -58,16 +58,16 @@ pub(crate) fn signature(key: &VerifiedSnpKey, report: &Report) -> Result<(), Ver
     Ok(())
 }
 
-/// Step 6 for the primary report. With an SVSM the guest runs below VMPL 0, without one at it.
+/// Step 6 for the primary report. Which VMPL it has to be, step 8 knows.
 pub(crate) fn fields(
     key: &VerifiedSnpKey,
     parts: &Parts<'_>,
     reference: &ReferenceValues,
     policy: &AppraisalPolicy,
 ) -> Result<(), VerifyError> {
-    let (expected, found) = (if parts.svsm.is_some() { 1..=MAX_VMPL } else { 0..=0 }, parts.report.vmpl());
-    if !expected.contains(&found) {
-        return Err(VerifyError::new(Check::Vmpl, format!("VMPL {expected:?}"), found));
+    let found = parts.report.vmpl();
+    if found > MAX_VMPL {
+        return Err(VerifyError::new(Check::Vmpl, format!("a guest's VMPL, 0 to {MAX_VMPL}"), found));
     }
     common_fields(key, &parts.report, reference, policy)
 }
@@ -109,17 +109,21 @@ pub(super) fn common_fields(
     tcb_order(key.product, report)
 }
 
-/// No component of the reported TCB is below the owner's least. The reported TCB is the one that the
-/// certificate attests.
+/// No component of the reported TCB, which the certificate attests, nor of the launch TCB is below the owner's least: firmware
+/// that is sound now does not heal a launch that older firmware measured.
 fn minimum_tcb(product: Product, report: &Report, reference: &ReferenceValues) -> Result<(), VerifyError> {
-    let found = report.reported_tcb().decode(product);
-    match reference.minimum_tcb(product) {
-        Some(least) if at_most(least, &found) => Ok(()),
-        Some(least) => {
-            Err(VerifyError::new(Check::MinimumTcb, format!("at least {least:?}"), format!("{found:?}")))
+    let Some(least) = reference.minimum_tcb(product) else {
+        let expected = format!("a least TCB for {product}");
+        return Err(VerifyError::new(Check::MinimumTcb, expected, "none listed"));
+    };
+    for (name, tcb) in [("reported", report.reported_tcb()), ("launch", report.launch_tcb())] {
+        let found = tcb.decode(product);
+        if !at_most(least, &found) {
+            let expected = format!("{name} TCB of at least {least:?}");
+            return Err(VerifyError::new(Check::MinimumTcb, expected, format!("{found:?}")));
         }
-        None => Err(VerifyError::new(Check::MinimumTcb, format!("a least TCB for {product}"), "none listed")),
     }
+    Ok(())
 }
 
 /// What firmware reports is never above what it cannot be rolled back from, that never above what runs, and
@@ -163,7 +167,8 @@ fn at_most(low: &SnpTcb, high: &SnpTcb) -> bool {
 /// Step 7. The guest itself asked for this report, for this nonce, this channel key and this text of vTPM
 /// evidence.
 pub(crate) fn report_data(parts: &Parts<'_>) -> Result<(), VerifyError> {
-    let expected = binding::report_data(parts.nonce, &parts.tee_pubkey, parts.additional_text);
+    let expected = binding::report_data(parts.nonce, &parts.tee_pubkey, parts.additional_text)
+        .map_err(|error| VerifyError::new(Check::ReportData, "a channel key with a canonical form", error))?;
     let found = parts.report.report_data();
     if found != expected {
         return Err(VerifyError::new(Check::ReportData, HexArray(expected), HexArray(found)));

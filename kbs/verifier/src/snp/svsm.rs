@@ -1,7 +1,9 @@
 //! Step 9: who vouches for the vTPM.
 
+use super::launch::Launch;
 use super::report;
 use crate::endorsements::VerifiedSnpKey;
+use crate::hash::sha256_of;
 use crate::parts::{Parts, Svsm};
 use crate::policy::AppraisalPolicy;
 use crate::reference::ReferenceValues;
@@ -19,13 +21,22 @@ const SVSM_VMPL: u32 = 0;
 /// [`BindingLevel::Svsm`] proves that the endorsement key sent is of the vTPM that the SVSM of *this* guest
 /// runs. Without an SVSM's word the level is [`BindingLevel::Host`]: then nothing that the vTPM says binds
 /// the host.
+///
+/// A report of VMPL 0 is an SVSM's word only where the launch put an SVSM there. Which launches do is the owner's word, in the
+/// Reference Value that step 8 found: in any other guest whoever is root can ask for such a report.
 pub(crate) fn binding_level(
     key: &VerifiedSnpKey,
+    launch: &Launch,
     parts: &Parts<'_>,
     reference: &ReferenceValues,
     policy: &AppraisalPolicy,
 ) -> Result<BindingLevel, VerifyError> {
     let level = match &parts.svsm {
+        Some(_) if launch.guest_vmpl == 0 => {
+            let expected =
+                format!("none: {:?} is listed with guest_vmpl 0, without an SVSM", launch.measurement);
+            return Err(VerifyError::new(Check::SvsmUnexpected, expected, "an SVSM's report and manifest"));
+        }
         Some(svsm) => {
             svsm_report(key, svsm, reference, policy)?;
             report_data(parts, svsm)?;
@@ -71,7 +82,9 @@ fn svsm_report(
 
 /// The SVSM was asked for this nonce and channel key, and answered with this manifest.
 fn report_data(parts: &Parts<'_>, svsm: &Svsm) -> Result<(), VerifyError> {
-    let block = binding::svsm_nonce(parts.nonce, &parts.tee_pubkey);
+    let block = binding::svsm_nonce(parts.nonce, &parts.tee_pubkey).map_err(|error| {
+        VerifyError::new(Check::SvsmReportData, "a channel key with a canonical form", error)
+    })?;
     let (expected, found) = (binding::svsm_report_data(&block, &svsm.manifest), svsm.report.report_data());
     if found != expected {
         return Err(VerifyError::new(Check::SvsmReportData, HexArray(expected), HexArray(found)));
@@ -106,8 +119,10 @@ fn same<T: PartialEq + Display>(field: &str, expected: T, found: T) -> Result<()
 /// service).
 fn manifest(parts: &Parts<'_>, svsm: &Svsm) -> Result<(), VerifyError> {
     if parts.ek.raw() != svsm.manifest {
-        let expected = format!("the endorsement key sent, {}", hex::encode(parts.ek.raw()));
-        return Err(VerifyError::new(Check::SvsmManifest, expected, hex::encode(&svsm.manifest)));
+        // A digest of each: whole keys would fill the audit line and tell its reader no more.
+        let digest = |bytes: &[u8]| format!("sha256:{}", HexArray(sha256_of([bytes])));
+        let expected = format!("a manifest that is the endorsement key sent, {}", digest(parts.ek.raw()));
+        return Err(VerifyError::new(Check::SvsmManifest, expected, digest(&svsm.manifest)));
     }
     Ok(())
 }

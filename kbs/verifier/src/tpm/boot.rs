@@ -6,7 +6,7 @@ use crate::parts::Parts;
 use crate::reference::ReferenceValues;
 use sealpod_evidence::bytes::{HexArray, Sha256Digest};
 use sealpod_evidence::rcar::PCR_INITDATA;
-use sealpod_evidence::reference_values::{BootEvent, BootReference};
+use sealpod_evidence::reference_values::{BootEvent, BootReference, PCR_PLATFORM};
 use sealpod_evidence::tcg2::{ALG_SHA256, BootLog, Event, event_type_name};
 
 /// PCRs that a boot log is appraised for: the firmware's and the kernel's. Of others, only 10 and 13 are quoted, and
@@ -18,6 +18,8 @@ const BOOT_PCRS: usize = 10;
 pub(crate) struct Booted {
     /// Which of them, as its reviewer described it.
     pub description: String,
+    /// Whether an event of it covers the ACPI tables; if not, the owner accepted that by name.
+    pub acpi_measured: bool,
     /// PCR 0 to 9 as firmware and kernel left them, that is, before the agent extended PCR 8 with initdata. IMA's boot
     /// aggregate is over these.
     pub pcrs: [[u8; 32]; BOOT_PCRS],
@@ -27,7 +29,10 @@ pub(crate) struct Booted {
 /// events of each PCR are exactly those of one accepted boot.
 ///
 /// A guest without a boot log is accepted where nothing was extended *and* a Reference Value without events says so.
-/// Events are compared by digest: type and data are what the firmware says about them, and no PCR covers those.
+/// Events are compared by digest: type and data are what the firmware says about them, and no PCR covers those. So whether an
+/// event covers the ACPI tables is the Reference Value's word too. Where none does, the host can hand the kernel bytecode that
+/// rewrites it, and neither the launch digest nor a PCR changes: such a boot is refused unless its Reference Value takes it by
+/// name.
 pub(crate) fn boot(parts: &Parts<'_>, reference: &ReferenceValues) -> Result<Booted, VerifyError> {
     let (events, pcrs) = if parts.boot_log.is_empty() {
         (Events::default(), [[0; 32]; BOOT_PCRS])
@@ -38,7 +43,7 @@ pub(crate) fn boot(parts: &Parts<'_>, reference: &ReferenceValues) -> Result<Boo
     };
     compare(parts, &pcrs)?;
     let known = accepted(&events, reference.boots())?;
-    Ok(Booted { description: known.description.clone(), pcrs })
+    Ok(Booted { description: known.description.clone(), acpi_measured: known.measures_acpi(), pcrs })
 }
 
 /// Extended events per PCR, in order.
@@ -106,11 +111,23 @@ fn accepted<'r>(
     references: &'r [BootReference],
 ) -> Result<&'r BootReference, VerifyError> {
     let mut nearest: Option<(&BootReference, Difference<'_, '_>)> = None;
+    let mut unmeasured = None;
     for reference in references {
-        let Some(difference) = differs(events, reference) else { return Ok(reference) };
+        let Some(difference) = differs(events, reference) else {
+            if reference.measures_acpi() || reference.dangerous_unmeasured_acpi {
+                return Ok(reference);
+            }
+            unmeasured.get_or_insert(reference);
+            continue;
+        };
         if nearest.as_ref().is_none_or(|(_, known)| difference.equal > known.equal) {
             nearest = Some((reference, difference));
         }
+    }
+    if let Some(reference) = unmeasured {
+        let expected = "a boot with an event that covers the ACPI tables, or dangerous_unmeasured_acpi in its Reference Value";
+        let found = format!("{:?}, with none in PCR {PCR_PLATFORM}", reference.description);
+        return Err(VerifyError::new(Check::UnmeasuredAcpi, expected, found));
     }
     let Some((reference, difference)) = nearest else {
         return Err(VerifyError::new(

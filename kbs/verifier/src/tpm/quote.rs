@@ -20,7 +20,8 @@ pub(crate) fn quote(parts: &Parts<'_>) -> Result<(), VerifyError> {
 
 /// `extraData` names this challenge and this channel key, and nothing else.
 fn nonce(parts: &Parts<'_>) -> Result<(), VerifyError> {
-    let expected = binding::quote_nonce(parts.nonce, &parts.tee_pubkey);
+    let expected = binding::quote_nonce(parts.nonce, &parts.tee_pubkey)
+        .map_err(|error| VerifyError::new(Check::QuoteNonce, "a channel key with a canonical form", error))?;
     if parts.attest.extra_data == expected {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use crate::world::{World, root};
 use sealpod_testkit::Bundle;
 use sealpod_testkit::keys::{Key, Scheme};
 use sealpod_testkit::pki::{self, Ca, Certificate, CertificateTable, Guid};
-use sealpod_verifier::Check;
+use sealpod_verifier::{Check, Endorsements, SnpRoot};
 use std::sync::Arc;
 
 fn table(kind: Guid, certificate: &Certificate) -> World {
@@ -30,8 +30,8 @@ fn certificates_may_come_from_the_broker() {
         pki::vcek_der(),
     ];
     for held in 3..=der.len() {
-        world.endorsements.certificates = der[..held].iter().map(|der| der.to_vec()).collect();
-        world.endorsements.certificates.push(b"not a certificate".to_vec());
+        world.endorsements.set_certificates(der[..held].iter().map(|der| der.to_vec()).collect());
+        world.endorsements.add_certificate(b"not a certificate".to_vec());
         if held < der.len() {
             world.refused(Check::ChainIncomplete);
         }
@@ -40,18 +40,19 @@ fn certificates_may_come_from_the_broker() {
     // The right leaf is found among those of other chips.
     let mut other = Certificate::vcek();
     other.vek.as_mut().unwrap().hardware_id = Some(vec![1; 64]);
-    world.endorsements.certificates.insert(0, other.to_der());
+    let given = world.endorsements.certificates().to_vec();
+    world.endorsements.set_certificates([vec![other.to_der()], given].concat());
     world.accepted();
 }
 
 #[test]
 fn only_a_pinned_root_is_trusted() {
     let mut world = World::valid();
-    world.endorsements.snp_roots = vec![root(Key::ForeignArk)];
+    world.endorsements.set_snp_roots(vec![root(Key::ForeignArk)]);
     world.refused(Check::TrustRoot);
-    world.endorsements.snp_roots.clear();
+    world.endorsements.set_snp_roots(Vec::new());
     world.refused(Check::TrustRoot);
-    world.endorsements.snp_roots = sealpod_verifier::Endorsements::builtin_snp_roots();
+    world.endorsements.set_snp_roots(sealpod_verifier::Endorsements::builtin_snp_roots());
     world.refused(Check::TrustRoot);
     let table = CertificateTable::vcek().with(Guid::ARK, pki::foreign_ark_der().to_vec());
     World::with_certificates(&table).refused(Check::TrustRoot);
@@ -60,7 +61,8 @@ fn only_a_pinned_root_is_trusted() {
 #[test]
 fn a_root_is_trusted_for_its_product_only() {
     let mut world = World::valid();
-    world.endorsements.snp_roots[0].product = sealpod_evidence::snp::report::Product::Milan;
+    let milan = SnpRoot { product: sealpod_evidence::snp::report::Product::Milan, ..root(Key::Ark) };
+    world.endorsements.set_snp_roots(vec![milan]);
     world.refused(Check::TrustRoot);
 }
 
@@ -207,4 +209,35 @@ fn a_remembered_key_does_not_vouch_for_another_report() {
     let key = Arc::clone(World::valid().accepted().snp_key());
     world.endorsements.remember(key);
     world.refused(Check::ReportSignature);
+}
+
+#[test]
+fn a_remembered_key_does_not_outlive_what_it_was_verified_under() {
+    let remembered = || {
+        let mut world = World::valid();
+        let key = Arc::clone(world.accepted().snp_key());
+        world.endorsements.remember(key);
+        world
+    };
+    type Change = fn(&mut Endorsements);
+    let changes: [(Change, Check); 3] = [
+        (|given| given.set_snp_roots(Vec::new()), Check::TrustRoot),
+        (|given| given.add_crl(b"not a list".to_vec()), Check::RevocationList),
+        (|given| given.set_crls(vec![b"not a list".to_vec()]), Check::RevocationList),
+    ];
+    for (change, check) in changes {
+        let mut world = remembered();
+        change(&mut world.endorsements);
+        world.refused(check);
+    }
+    let changes: [Change; 3] = [
+        |given| given.add_snp_root(root(Key::ForeignArk)),
+        |given| given.add_certificate(Vec::new()),
+        |given| given.set_certificates(Vec::new()),
+    ];
+    for change in changes {
+        let mut world = remembered();
+        change(&mut world.endorsements);
+        assert!(!world.endorsements.remembers(world.accepted().snp_key()));
+    }
 }

@@ -15,6 +15,25 @@ fn the_launch_digest_is_a_reference_value() {
 }
 
 #[test]
+fn the_guest_runs_at_the_level_that_its_launch_gives_it() {
+    for vmpl in [0, 1, 3] {
+        let world = World::spoiled(|sealed| {
+            sealed.report.vmpl = vmpl;
+            sealed.resign();
+        });
+        assert_eq!(world.refused(Check::LaunchVmpl).found, vmpl.to_string());
+    }
+    let bare = |vmpl| {
+        let mut bundle = Bundle { svsm: false, ..Bundle::valid() };
+        bundle.report.vmpl = vmpl;
+        World::of(bundle)
+    };
+    // Without an SVSM the kernel is at VMPL 0 and could ask for a report of any level.
+    bare(1).refused(Check::LaunchVmpl);
+    bare(0).refused(Check::BindingLevel);
+}
+
+#[test]
 fn host_data_is_the_digest_of_the_initdata_sent() {
     World::spoiled(|sealed| sealed.initdata.as_mut().unwrap().push('\n')).refused(Check::HostData);
     World::spoiled(|sealed| {

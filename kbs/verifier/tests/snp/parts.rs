@@ -3,8 +3,8 @@
 use crate::world::World;
 use sealpod_evidence::bytes::Base64;
 use sealpod_testkit::{Bundle, Sealed};
-use sealpod_verifier::{Check, MAX_ADDITIONAL_LEN};
-use serde_json::json;
+use sealpod_verifier::{Check, MAX_ADDITIONAL_LEN, MAX_BODY_LEN, parse_body};
+use serde_json::{Value, json};
 
 #[track_caller]
 fn additional(spoil: impl FnOnce(&mut Sealed), check: Check) {
@@ -47,6 +47,11 @@ fn the_primary_evidence_is_a_report_and_a_table_and_nothing_else() {
         world.attestation.tee_evidence.primary_evidence = value;
         world.refused(Check::PrimaryEvidence);
     }
+    // The same two texts, without their names.
+    let mut world = World::valid();
+    let sent = &mut world.attestation.tee_evidence.primary_evidence;
+    *sent = json!([sent["report"], sent["certificates"]]);
+    world.refused(Check::PrimaryEvidence);
     World::spoiled(|s| s.report_bytes.truncate(1183)).refused(Check::PrimaryEvidence);
     World::spoiled(|s| s.report_bytes.push(0)).refused(Check::PrimaryEvidence);
     World::spoiled(|s| {
@@ -87,6 +92,94 @@ fn additional_evidence_is_there_once_and_whole() {
         Check::AdditionalEvidence,
     );
     assert!(found.contains("twice"), "{found}");
+}
+
+#[test]
+fn no_part_of_the_additional_evidence_is_an_array() {
+    let without_names = |path: &[&str], fields: &[&str]| {
+        let path: Vec<_> = path.iter().map(|name| (*name).to_owned()).collect();
+        let fields: Vec<_> = fields.iter().map(|name| (*name).to_owned()).collect();
+        move |good: &str| {
+            let mut value: Value = serde_json::from_str(good).unwrap();
+            let part = path.iter().fold(&mut value, |value, name| &mut value[name]);
+            *part = fields.iter().map(|name| part[name].clone()).collect();
+            value.to_string()
+        }
+    };
+    for (path, fields) in [(&[][..], &["tpm"][..]), (&["tpm", "quote"], &["message", "signature"])] {
+        let found = text(without_names(path, fields), Check::AdditionalEvidence);
+        assert!(found.contains("array") || found.contains("sequence"), "{found}");
+    }
+}
+
+#[test]
+fn keys_and_values_have_a_budget() {
+    let many: String = (0..2000).map(|key| format!("\"{key}\":0,")).collect();
+    text(|good| good.replacen('{', &format!("{{{many}"), 1), Check::Budget);
+    let deep = format!("{{\"a\":{}0{}}}", "{\"a\":".repeat(20), "}".repeat(20));
+    text(|_| deep, Check::Budget);
+}
+
+/// What `/attest` gets of valid evidence.
+fn body() -> String {
+    serde_json::to_string(&World::valid().attestation).unwrap()
+}
+
+#[track_caller]
+fn refused_body(body: &str, check: Check) -> String {
+    match parse_body(body.as_bytes()) {
+        Ok(_) => panic!("accepted, expected a refusal by {}", check.name()),
+        Err(error) => {
+            assert_eq!(error.check, check, "{error}");
+            error.found
+        }
+    }
+}
+
+#[test]
+fn a_body_is_read_as_it_was_written() {
+    let mut world = World::valid();
+    world.attestation = parse_body(body().as_bytes()).unwrap();
+    world.accepted();
+    // Unknown members of the frame are the protocol's to add.
+    assert!(parse_body(body().replacen('{', "{\"more\":{\"x\":1},", 1).as_bytes()).is_ok());
+}
+
+#[test]
+fn a_body_is_one_object_without_arrays_and_without_a_key_twice() {
+    let good = body();
+    for name in ["nonce", "tee-pubkey", "crv", "kty", "report", "primary_evidence", "tee-evidence"] {
+        let key = format!("\"{name}\":");
+        let found = refused_body(&good.replacen(&key, &format!("{key}\"x\",{key}"), 1), Check::Body);
+        assert!(found.contains("twice"), "{name}: {found}");
+    }
+    let value: Value = serde_json::from_str(&good).unwrap();
+    let mut primary = value.clone();
+    primary["tee-evidence"]["primary_evidence"] = json!(["AAAA", "AAAA"]);
+    refused_body(&primary.to_string(), Check::Body);
+    let whole = json!([value["init-data"], value["runtime-data"], value["tee-evidence"]]);
+    refused_body(&whole.to_string(), Check::Body);
+    for bad in
+        [String::new(), "null".into(), "{}".into(), format!("{good} {{}}"), good[..good.len() - 1].into()]
+    {
+        refused_body(&bad, Check::Body);
+    }
+}
+
+#[test]
+fn a_body_that_would_cost_a_multiple_of_its_length_is_not_built() {
+    let value: Value = serde_json::from_str(&body()).unwrap();
+    let around = |primary: String| {
+        format!(
+            "{{\"init-data\":null,\"runtime-data\":{},\"tee-evidence\":{{\"additional_evidence\":\"\",\"primary_evidence\":{primary}}}}}",
+            value["runtime-data"]
+        )
+    };
+    refused_body(&around(format!("[{}0]", "{\"\":0},".repeat(400_000))), Check::Body);
+    let entries: String = (0..400_000).map(|key| format!("\"{key:x}\":0,")).collect();
+    refused_body(&around(format!("{{{entries}\"z\":0}}")), Check::Budget);
+    refused_body(&around(format!("{}0{}", "{\"\":".repeat(100_000), "}".repeat(100_000))), Check::Budget);
+    refused_body(&" ".repeat(MAX_BODY_LEN + 1), Check::Budget);
 }
 
 #[test]

@@ -20,14 +20,21 @@ fn claims_are_where_policies_look_for_them() {
         (&snp["vmpl"], &snp["product"], &snp["signing_key"]),
         (&json!(2), &json!("genoa"), &json!("vcek"))
     );
-    assert!(snp.get("reported_tcb_fmc").is_none());
+    assert!(snp.get("reported_tcb_fmc").is_none() && snp.get("csp_id").is_none());
     assert_eq!(claims["init_data"], bundle.initdata().digest().to_string());
     assert_eq!(claims["initdata"]["description"], "test policy");
     assert_eq!(claims["binding_level"], "svsm");
+    assert_eq!(claims["acpi_measured"], true);
     assert_eq!(claims["boot"], bundle.boot_log.reference().description);
     assert_eq!(claims["containers"][0]["args"], json!(["/bin/app", "--serve"]));
     assert_eq!(claims["ima"], json!({"entries": 6, "uncovered": 0, "violations": 0}));
     assert_eq!(claims["tpm"]["pcrs"].as_object().unwrap().len(), 12);
+}
+
+#[test]
+fn the_provider_of_a_vlek_is_claimed() {
+    let result = World::of(Bundle::with_vlek()).accepted();
+    assert_eq!(result.claims()["snp"]["csp_id"], pki::CSP);
 }
 
 #[test]

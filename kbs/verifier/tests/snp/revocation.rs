@@ -7,7 +7,7 @@ use sealpod_verifier::Check;
 
 fn lists(lists: &[Crl], require_crl: bool) -> World {
     let mut world = World::valid();
-    world.endorsements.crls = lists.iter().map(Crl::to_der).collect();
+    world.endorsements.set_crls(lists.iter().map(Crl::to_der).collect());
     world.policy.require_crl = require_crl;
     world
 }
@@ -48,7 +48,7 @@ fn the_root_signed_the_list() {
     }
     lists(&[Crl { scheme: Scheme::PssSha256, ..Crl::default() }], false).refused(Check::RevocationList);
     let mut world = lists(&[Crl::default()], false);
-    world.endorsements.crls[0].push(0);
+    world.endorsements.set_crls(vec![[Crl::default().to_der(), vec![0]].concat()]);
     world.refused(Check::RevocationList);
 }
 
@@ -67,6 +67,6 @@ fn a_root_without_the_right_to_sign_lists_is_refused() {
     let table = pki::CertificateTable::vcek().with(pki::Guid::ARK, certificate.to_der());
     let mut world = World::with_certificates(&table);
     world.accepted();
-    world.endorsements.crls = vec![Crl::default().to_der()];
+    world.endorsements.set_crls(vec![Crl::default().to_der()]);
     world.refused(Check::RevocationList);
 }

@@ -22,6 +22,33 @@ fn an_svsm_establishes_the_strongest_level() {
 }
 
 #[test]
+fn a_guest_that_was_launched_without_an_svsm_cannot_play_one() {
+    // Root of such a guest asks for both reports itself; every signature and every binding is right.
+    let mut bundle = Bundle::valid();
+    bundle.report.vmpl = 0;
+    let mut world = World::of(bundle);
+    world.refused(Check::LaunchVmpl);
+    world.reference.snp_measurements[0].guest_vmpl = 0;
+    world.refused(Check::SvsmUnexpected);
+    // Nor with a primary report of the level that an SVSM's guest has.
+    let mut world = World::valid();
+    world.reference.snp_measurements[0].guest_vmpl = 0;
+    world.refused(Check::LaunchVmpl);
+}
+
+#[test]
+fn the_guest_of_an_svsm_that_says_nothing_has_the_level_of_a_host_vtpm() {
+    let bundle = Bundle { svsm: false, ..Bundle::valid() };
+    let mut world = World::of(bundle);
+    world.refused(Check::LaunchVmpl);
+    world.reference.snp_measurements[0].guest_vmpl = 2;
+    world.refused(Check::BindingLevel);
+    world.policy.minimum_binding_level = BindingLevel::Host;
+    world.policy.dangerous_accept_host_vtpm = true;
+    assert_eq!(world.accepted().binding_level(), BindingLevel::Host);
+}
+
+#[test]
 fn the_svsm_report_holds_as_the_primary_one() {
     for vmpl in [1, 2, 0xffff_ffff] {
         resigned(|report| report.vmpl = vmpl).refused(Check::SvsmReport);

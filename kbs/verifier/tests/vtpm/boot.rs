@@ -4,7 +4,7 @@ use crate::support::{accepted, appraise, refused_spoiled, refused_under, valid};
 use sealpod_evidence::reference_values::BootReference;
 use sealpod_testkit::Bundle;
 use sealpod_testkit::logs::BootEvent;
-use sealpod_testkit::logs::boot::EV_EFI_ACTION;
+use sealpod_testkit::logs::boot::{EV_EFI_ACTION, EV_PLATFORM_CONFIG_FLAGS};
 use sealpod_testkit::tpm::{Digests, alg};
 use sealpod_verifier::Check;
 use std::collections::BTreeMap;
@@ -13,6 +13,38 @@ use std::collections::BTreeMap;
 #[track_caller]
 fn not_accepted(bundle: &Bundle) -> sealpod_verifier::VerifyError {
     refused_spoiled(&bundle.seal(), Check::BootReference)
+}
+
+fn without_events(dangerous_unmeasured_acpi: bool) -> BootReference {
+    BootReference { description: "direct".into(), events: BTreeMap::new(), dangerous_unmeasured_acpi }
+}
+
+#[test]
+fn a_boot_whose_acpi_tables_no_event_covers_has_to_be_accepted_by_name() {
+    // The host gives the kernel tables of its own; this firmware measured them...
+    let mut tampered = valid();
+    let tables =
+        tampered.boot_log.events.iter_mut().rfind(|event| event.pcr == 1 && event.data == b"ACPI DATA");
+    tables.unwrap().digests = Digests::of(b"tables that rewrite the kernel");
+    not_accepted(&tampered);
+
+    // ...and this one did not, so that nothing could differ.
+    let mut bundle = valid();
+    bundle.boot_log.events.retain(|event| event.data != b"ACPI DATA");
+    let mut reference = bundle.reference();
+    refused_under(&bundle.seal(), &reference, Check::UnmeasuredAcpi);
+    // A sender may call any event what it likes. The Reference Value knows what was measured.
+    let mut renamed = bundle.clone();
+    let event = renamed.boot_log.events.iter_mut().find(|event| event.pcr == 1).unwrap();
+    (event.event_type, event.data) = (EV_PLATFORM_CONFIG_FLAGS, b"ACPI DATA".to_vec());
+    refused_under(&renamed.seal(), &reference, Check::UnmeasuredAcpi);
+
+    let strict = reference.boot[0].clone();
+    reference.boot[0].dangerous_unmeasured_acpi = true;
+    let result = appraise(&bundle.seal(), &reference).unwrap();
+    assert_eq!(result.claims()["acpi_measured"], false);
+    reference.boot.insert(0, strict);
+    appraise(&bundle.seal(), &reference).unwrap();
 }
 
 #[test]
@@ -90,7 +122,7 @@ fn a_pcr_that_no_reference_lists_must_not_have_been_extended() {
 fn one_of_several_boots_is_enough() {
     let bundle = valid();
     let mut reference = bundle.reference();
-    let other = BootReference { description: "none".into(), events: BTreeMap::new() };
+    let other = without_events(false);
     reference.boot.insert(0, other);
     appraise(&bundle.seal(), &reference).unwrap();
     reference.boot.clear();
@@ -106,7 +138,7 @@ fn a_boot_without_a_log_needs_a_reference_without_events() {
     sealed.rebind();
     refused_spoiled(&sealed, Check::BootReference);
     let mut reference = bundle.reference();
-    reference.boot = vec![BootReference { description: "direct".into(), events: BTreeMap::new() }];
+    reference.boot = vec![without_events(true)];
     appraise(&sealed, &reference).unwrap();
 }
 

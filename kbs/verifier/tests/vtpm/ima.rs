@@ -146,21 +146,142 @@ fn a_cut_log_and_an_unknown_template_are_refused() {
 }
 
 #[test]
-fn a_violation_is_refused_unless_the_owner_lists_its_path() {
+fn violations_are_refused_but_for_as_many_as_the_owner_takes() {
     for bank in [Bank::Sha1, Bank::Sha256] {
-        let mut bundle = with(ImaEntry::violation("/var/log/my app"));
+        let mut bundle = with(ImaEntry::violation("/var/log/app"));
         bundle.ima_log.bank = bank;
         let error = refused(&bundle, Check::ImaViolation);
-        assert!(error.found.contains("/var/log/my app"), "{error}");
+        assert!(error.found.contains("/var/log/app"), "{error}");
         let mut reference = bundle.reference();
-        reference.dangerous_allow_ima_violations = vec!["/var/log/other".to_owned()];
+        reference.dangerous_allow_ima_violations_up_to = 1;
+        let result = appraise(&bundle.seal(), &reference).unwrap();
+        assert_eq!(result.claims()["ima"]["violations"], 1);
+        bundle.ima_log.entries.insert(0, ImaEntry::violation("/var/log/app"));
         refused_under(&bundle.seal(), &reference, Check::ImaViolation);
-        // The kernel writes spaces as underscores.
-        let mut bundle = with(ImaEntry::violation("/var/log/my_app"));
-        bundle.ima_log.bank = bank;
-        reference.dangerous_allow_ima_violations = vec!["/var/log/my app".to_owned()];
+        // What came after the quote is not counted.
+        bundle.ima_log.entries.push(ImaEntry::violation("/var/log/app"));
+        bundle.ima_log.after_quote = 1;
+        reference.dangerous_allow_ima_violations_up_to = 2;
         appraise(&bundle.seal(), &reference).unwrap();
     }
+}
+
+#[test]
+fn the_name_of_a_violation_is_the_senders_word_and_helps_nobody() {
+    // The kernel logged one of crun; the sender writes another name, and PCR 10 is the same.
+    let bundle = with(ImaEntry::violation("/usr/bin/crun"));
+    let renamed = with(ImaEntry::violation("/var/log/ok"));
+    assert_eq!(bundle.seal().tpm.pcrs.sha256[10], renamed.seal().tpm.pcrs.sha256[10]);
+    refused(&renamed, Check::ImaViolation);
+    // The kernel logs violations in its default template.
+    let odd = with(ImaEntry { template: Template::EvmSig, ..ImaEntry::violation("/var/log/ok") });
+    let mut reference = odd.reference();
+    reference.dangerous_allow_ima_violations_up_to = 1;
+    refused_under(&odd.seal(), &reference, Check::UnexpectedMeasurement);
+}
+
+/// Little-endian length and bytes, as template data and the log around it have them.
+fn sized(bytes: &[u8]) -> Vec<u8> {
+    [&(bytes.len() as u32).to_le_bytes(), bytes].concat()
+}
+
+/// Valid evidence with one more entry that the kernel logged, which the sender calls `template`.
+fn labelled(template: &str, data: &[u8]) -> Sealed {
+    let mut sealed = valid().seal();
+    let digests = Digests::of(data);
+    let log = &mut sealed.additional.tpm.ima_log.data.0;
+    log.extend(10_u32.to_le_bytes());
+    log.extend(digests.sha256);
+    log.extend([sized(template.as_bytes()), sized(data)].concat());
+    sealed.tpm.pcrs.extend(10, &digests);
+    sealed.requote();
+    sealed
+}
+
+/// An `evm-sig` entry of a foreign program whose protected attribute holds what would be crun's digest.
+fn miner() -> Vec<u8> {
+    let tagged = |digest: [u8; 32]| [b"sha256:\0".as_slice(), &digest].concat();
+    let crun = tagged(valid().guest_files["/usr/bin/crun"]);
+    let fields: [&[u8]; 9] = [
+        &tagged(FOREIGN),
+        b"/tmp/miner\0",
+        b"",
+        b"/usr/bin/crun\0",
+        &(crun.len() as u32).to_le_bytes(),
+        &crun,
+        &[0; 4],
+        &[0; 4],
+        &0o100_755_u16.to_le_bytes(),
+    ];
+    fields.iter().flat_map(|field| sized(field)).collect()
+}
+
+#[test]
+fn an_entry_cannot_be_relabelled() {
+    let data = miner();
+    refused_spoiled(&labelled("evm-sig", &data), Check::ForeignFile);
+    // Formats that the sender spells out: another field becomes digest or name, or none is a name.
+    for format in [
+        "sig|modsig|evmsig|n-ng|xattrlengths|d-ng|iuid|igid|imode",
+        "sig|modsig|evmsig|xattrnames|xattrlengths|d-ng|iuid|igid|imode",
+        "d-ng|n-ng|evmsig|xattrnames|xattrlengths|xattrvalues|iuid|igid|imode",
+    ] {
+        let error = refused_spoiled(&labelled(format, &data), Check::UnexpectedMeasurement);
+        assert_eq!(error.found, format!("{format:?}"));
+    }
+    // Templates of the kernel's: each takes exactly as many fields as it has.
+    for template in ["ima-ng", "ima-sig", "ima-ngv2", "ima-sigv2", "ima-buf", "ima-modsig"] {
+        refused_spoiled(&labelled(template, &data), Check::UnexpectedMeasurement);
+    }
+}
+
+#[test]
+fn no_template_that_is_taken_can_be_mistaken_for_another() {
+    let (digest, path) = (valid().guest_files["/usr/bin/crun"], b"/usr/bin/crun\0");
+    let plain = [b"sha256:\0".as_slice(), &digest].concat();
+    let typed = [b"ima:".as_slice(), &plain].concat();
+    let evm: [&[u8]; 9] = [&plain, path, b"", b"", b"", b"", &[0; 4], &[0; 4], &[0xed, 0x81]];
+    let entries: [(&str, &[&[u8]]); 5] = [
+        ("ima-ng", &[&plain, path]),
+        ("ima-ngv2", &[&typed, path]),
+        ("ima-sig", &[&plain, path, b""]),
+        ("ima-sigv2", &[&typed, path, b""]),
+        ("evm-sig", &evm),
+    ];
+    for (of, fields) in entries {
+        let data: Vec<u8> = fields.iter().flat_map(|field| sized(field)).collect();
+        for (template, _) in entries {
+            let sealed = labelled(template, &data);
+            if template == of {
+                appraise(&sealed, &valid().reference()).unwrap();
+            } else {
+                refused_spoiled(&sealed, Check::UnexpectedMeasurement);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_measured_buffer_called_a_file_is_no_known_file() {
+    let data = [&[b"sha256:\0".as_slice(), &FOREIGN].concat()[..], b"kexec-cmdline\0", b"quiet"];
+    let data: Vec<u8> = data.iter().flat_map(|field| sized(field)).collect();
+    refused_spoiled(&labelled("ima-buf", &data), Check::UnexpectedMeasurement);
+    refused_spoiled(&labelled("ima-sig", &data), Check::ForeignFile);
+}
+
+#[test]
+fn an_entry_without_a_name_is_refused() {
+    refused(&with(ImaEntry::file("", valid().guest_files["/usr/bin/crun"])), Check::UnexpectedMeasurement);
+}
+
+#[test]
+fn the_first_entry_is_in_a_template_of_the_kernels_own() {
+    // The same data, in a format that the sender spells out.
+    let sealed = rewritten(valid().seal(), |log| {
+        let name = log.windows(6).position(|window| window == b"ima-ng").unwrap();
+        log.splice(name - 4..name + 6, sized(b"d-ng|n-ng"));
+    });
+    refused_spoiled(&sealed, Check::UnexpectedMeasurement);
 }
 
 #[test]
@@ -186,13 +307,51 @@ fn a_known_file_at_another_path_is_refused() {
 }
 
 #[test]
-fn a_file_that_no_path_leads_to_must_be_the_guest_images() {
+fn of_files_that_no_path_leads_to_only_cruns_copy_of_itself_is_taken() {
+    let bundle = valid();
+    let (crun, libc) =
+        (bundle.guest_files["/usr/bin/crun"], bundle.guest_files["/usr/lib/x86_64-linux-gnu/libc.so.6"]);
+    let clone = "memfd:crun_cloned:/proc/self/exe";
+    accepted(&with(ImaEntry::file(clone, crun)));
+    for (name, digest) in [
+        (clone, FOREIGN),
+        (clone, libc),
+        (clone, bundle.image_files["/bin/app"]),
+        ("memfd:crun_cloned", crun),
+        ("memfd:app", crun),
+        ("crun", crun),
+        // Nor does the name of the first entry help a later one.
+        ("boot_aggregate", FOREIGN),
+    ] {
+        refused(&with(ImaEntry::file(name, digest)), Check::ForeignFile);
+    }
+}
+
+#[test]
+fn an_image_does_not_speak_for_the_paths_of_the_guests_programs() {
+    let program = |path: &str| {
+        let mut bundle = with(ImaEntry::file(path, FOREIGN));
+        bundle.image_files.insert(path.to_owned(), FOREIGN);
+        bundle
+    };
+    let bundle = program("/usr/bin/crun");
+    let error = refused(&bundle, Check::ForeignFile);
+    let known = HexArray(bundle.guest_files["/usr/bin/crun"]);
+    assert_eq!(error.expected, format!("sha256:{known} at this path in the guest image"));
+    // Distributions have their libraries at the same paths, in whatever version.
+    accepted(&program("/usr/lib/x86_64-linux-gnu/libc.so.6"));
+    accepted(&program("/usr/bin/another"));
+}
+
+#[test]
+fn a_container_runs_no_set_id_files() {
+    let of = |path: &str, digest, mode| with(ImaEntry { mode, ..ImaEntry::file(path, digest) });
     let (guest, image) = (valid().guest_files["/usr/bin/crun"], valid().image_files["/bin/app"]);
-    accepted(&with(ImaEntry::file("memfd:crun_cloned", guest)));
-    refused(&with(ImaEntry::file("memfd:app", image)), Check::ForeignFile);
-    refused(&with(ImaEntry::file("memfd:app", FOREIGN)), Check::ForeignFile);
-    // Nor does the name of the first entry help a later one.
-    refused(&with(ImaEntry::file("boot_aggregate", FOREIGN)), Check::ForeignFile);
+    for mode in [0o104_755, 0o102_755, 0o106_711] {
+        refused(&of("/bin/app", image, mode), Check::SetIdFile);
+        accepted(&of("/usr/bin/crun", guest, mode));
+    }
+    accepted(&of("/bin/app", image, 0o101_755));
 }
 
 #[test]

@@ -42,8 +42,7 @@ pub fn appraise(sealed: &Sealed, reference: &ReferenceDocument) -> Result<Attest
     let mut spki_sha384 = [0; 48];
     spki_sha384.copy_from_slice(digest(&SHA384, &Key::Ark.spki()).as_ref());
     let root = SnpRoot { product: Product::Genoa, spki_sha384 };
-    let mut endorsements = Endorsements::default();
-    endorsements.snp_roots.push(root);
+    let endorsements = Endorsements::new(vec![root]);
     let challenge = Challenge {
         nonce: sealed.nonce.clone(),
         tee: Tee::Snp,

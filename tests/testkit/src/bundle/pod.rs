@@ -7,6 +7,8 @@ use sealpod_evidence::workload::{ContainerRule, ContainerSpec, ImageDigest, Secr
 
 /// The nonce that [`super::Bundle::valid`] answers: base64 of 32 bytes.
 pub const NONCE: &str = "c2VhbHBvZCB0ZXN0IG5vbmNlLCAzMiBieXRlcyBsb24=";
+/// The one secret of its one container.
+pub const RESOURCE: &str = "default/key/test";
 /// The OCI manifest digest of the one container's image.
 pub const CONTAINER_IMAGE: &str = "sha256:a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5";
 
@@ -33,7 +35,7 @@ fn files(paths: &[&str]) -> Files {
 pub(super) fn policy() -> PodPolicy {
     let secret = SecretMount {
         name: "key".to_owned(),
-        resource: "default/key/test".parse().expect("a resource path"),
+        resource: RESOURCE.parse().expect("a resource path"),
         path: "/run/secrets/key".to_owned(),
     };
     let spec = ContainerSpec {

@@ -94,7 +94,7 @@ impl Sealed {
 
     /// Have the SVSM vouch for this manifest; then [`Sealed::resign_svsm`].
     pub fn revouch(&mut self, manifest: Vec<u8>) {
-        let block = binding::svsm_nonce(&self.nonce, &self.tee_pubkey_json());
+        let block = binding::svsm_nonce(&self.nonce, &self.tee_pubkey_json()).expect("a canonical key");
         if let (Some(fields), Some(svsm)) = (&mut self.svsm_report, &mut self.additional.tpm.svsm) {
             fields.report_data = binding::svsm_report_data(&block, &manifest);
             svsm.manifest = Base64(manifest);
@@ -111,7 +111,8 @@ impl Sealed {
     /// Have the primary report commit to nonce, key and [`Sealed::additional_text`] as they are; then [`Sealed::resign`].
     pub fn rebind_text(&mut self) {
         self.report.report_data =
-            binding::report_data(&self.nonce, &self.tee_pubkey_json(), &self.additional_text);
+            binding::report_data(&self.nonce, &self.tee_pubkey_json(), &self.additional_text)
+                .expect("a canonical key");
         self.resign();
     }
 

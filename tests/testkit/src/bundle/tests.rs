@@ -24,7 +24,8 @@ fn primary(sealed: &Sealed) -> Report {
 fn is_bound(sealed: &Sealed) -> bool {
     let sent = sealed.attestation();
     let key = serde_json::to_value(&sent.runtime_data.tee_pubkey).unwrap();
-    let expected = report_data(&sent.runtime_data.nonce, &key, &sent.tee_evidence.additional_evidence);
+    let expected =
+        report_data(&sent.runtime_data.nonce, &key, &sent.tee_evidence.additional_evidence).unwrap();
     primary(sealed).report_data() == expected
 }
 
@@ -50,7 +51,7 @@ fn the_svsm_vouches_for_the_endorsement_key_of_the_same_guest() {
     let svsm = sealed.additional.tpm.svsm.as_ref().unwrap();
     let report = Report::parse(&svsm.report.0).unwrap();
     assert_eq!(svsm.manifest, sealed.additional.tpm.ek_public);
-    let block = svsm_nonce(&sealed.nonce, &sealed.tee_pubkey_json());
+    let block = svsm_nonce(&sealed.nonce, &sealed.tee_pubkey_json()).unwrap();
     assert_eq!(report.report_data(), svsm_report_data(&block, &svsm.manifest.0));
     assert_eq!((report.vmpl(), primary(&sealed).vmpl()), (0, 2));
     assert_eq!(report.report_id(), primary(&sealed).report_id());
@@ -68,7 +69,7 @@ fn the_quote_covers_exactly_the_claimed_values() {
         let ek = tpm::Public::parse(&sealed.additional.tpm.ek_public.0).unwrap();
         assert_eq!(ak.name().as_bytes(), sealed.tpm.ak_name());
         assert_eq!(ek.name().as_bytes(), sealed.tpm.ek_name());
-        assert_eq!(attest.extra_data, quote_nonce(&sealed.nonce, &sealed.tee_pubkey_json()));
+        assert_eq!(attest.extra_data, quote_nonce(&sealed.nonce, &sealed.tee_pubkey_json()).unwrap());
         assert_eq!(attest.selections.len(), 1);
         assert!(attest.selections[0].pcrs().eq(QUOTED_PCRS));
         let values: Vec<_> = QUOTED_PCRS.iter().map(|pcr| claimed(&sealed, *pcr)).collect();
@@ -190,7 +191,7 @@ fn one_inner_thing_can_be_spoiled_under_valid_bindings() {
     let mut sealed = valid.clone();
     sealed.revouch(Tpm::foreign().ek_public());
     let svsm = sealed.additional.tpm.svsm.clone().unwrap();
-    let block = svsm_nonce(&sealed.nonce, &sealed.tee_pubkey_json());
+    let block = svsm_nonce(&sealed.nonce, &sealed.tee_pubkey_json()).unwrap();
     let report = Report::parse(&svsm.report.0).unwrap();
     assert_eq!(report.report_data(), svsm_report_data(&block, &svsm.manifest.0));
     assert!(is_bound(&sealed) && svsm.manifest != sealed.additional.tpm.ek_public);

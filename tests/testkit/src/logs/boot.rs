@@ -14,6 +14,8 @@ pub const EV_SEPARATOR: u32 = 4;
 pub const EV_EVENT_TAG: u32 = 6;
 /// EV_S_CRTM_VERSION.
 pub const EV_S_CRTM_VERSION: u32 = 8;
+/// EV_PLATFORM_CONFIG_FLAGS.
+pub const EV_PLATFORM_CONFIG_FLAGS: u32 = 0xA;
 /// EV_EFI_VARIABLE_DRIVER_CONFIG.
 pub const EV_EFI_VARIABLE_DRIVER_CONFIG: u32 = 0x8000_0001;
 /// EV_EFI_VARIABLE_BOOT.
@@ -71,6 +73,11 @@ impl BootEvent {
         Self::new(1, EV_EFI_VARIABLE_BOOT, value, &variable_data(name, value))
     }
 
+    /// ACPI tables of the host, as EDK2 measures them: the digest is that of the tables.
+    pub fn acpi(tables: &[u8]) -> Self {
+        Self::new(1, EV_PLATFORM_CONFIG_FLAGS, tables, b"ACPI DATA")
+    }
+
     /// What the EFI stub measures into PCR 9 (`TCG_PCClientTaggedEvent`).
     fn tagged(tag: u32, what: &[u8], measured: &[u8]) -> Self {
         let mut data = tag.to_le_bytes().to_vec();
@@ -120,6 +127,8 @@ fn ovmf_boot() -> Vec<BootEvent> {
     events.extend(["PK", "KEK", "db", "dbx"].map(|name| BootEvent::variable(name, b"")));
     events.extend([
         BootEvent::separator(7),
+        BootEvent::acpi(b"table loader"),
+        BootEvent::acpi(b"tables"),
         BootEvent::boot_variable("BootOrder", &[0, 0]),
         action(4, "Calling EFI Application from Boot Option"),
     ]);
@@ -167,9 +176,14 @@ impl BootLog {
                 event_type: event_type_name(event.event_type).into_owned(),
                 sha256: HexArray(event.digests.sha256),
                 description: format!("test event of {} bytes", event.data.len()),
+                acpi: event.event_type == EV_PLATFORM_CONFIG_FLAGS && event.data == b"ACPI DATA",
             });
         }
-        reference_values::BootReference { description: "test boot".to_owned(), events }
+        reference_values::BootReference {
+            description: "test boot".to_owned(),
+            events,
+            dangerous_unmeasured_acpi: false,
+        }
     }
 
     /// The Spec ID event, in the form of TPM 1.2 (section 10.4.5.1).

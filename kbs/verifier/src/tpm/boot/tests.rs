@@ -10,9 +10,11 @@ fn reference(events: &Events<'_>) -> BootReference {
         event_type: event_type_name(seen.event.event_type).into_owned(),
         sha256: seen.sha256,
         description: text(seen.event.data),
+        acpi: seen.event.says_acpi_data(),
     };
     let events = (0..).zip(events).map(|(pcr, list)| (pcr, list.iter().map(known).collect()));
-    BootReference { description: "this machine".into(), events: events.collect::<BTreeMap<_, _>>() }
+    let events = events.collect::<BTreeMap<_, _>>();
+    BootReference { description: "this machine".into(), events, dangerous_unmeasured_acpi: true }
 }
 
 #[test]

@@ -1,0 +1,199 @@
+//! Attestation: evidence in, token out, with its archive record and audit line.
+
+use super::Broker;
+use crate::audit::{Entry, Verdict};
+use crate::clock::rfc3339;
+use crate::crypto;
+use crate::ear::{self, Appraised, Issue};
+use crate::http::refusal::{Finding, Kind, Refusal};
+use crate::sessions::{self, Session};
+use sealpod_evidence::rcar::protocol::Attestation;
+use sealpod_verifier::{
+    AttestationResult, Challenge, Input, TrustVector, UnixTime, VerifyError, parse_body, verify,
+};
+use serde_json::json;
+use std::sync::{Arc, PoisonError};
+
+/// A successful attestation.
+pub struct Attested {
+    /// The token.
+    pub token: String,
+    /// Its hash, for the cookie.
+    pub key: [u8; 32],
+    /// From when on it is worth nothing.
+    pub expires: UnixTime,
+}
+
+impl Broker {
+    /// Appraise the answer to a challenge. Takes milliseconds of computing: not for an asynchronous thread.
+    ///
+    /// The decision is in the audit log and the evidence in the archive before this returns.
+    pub fn attest(&self, body: &[u8], challenge: &Challenge, peer: &str) -> Result<Attested, Refusal> {
+        let now = self.now();
+        let id = new_id(now)?;
+        let attestation = match parse_body(body) {
+            Ok(attestation) => attestation,
+            Err(error) => {
+                let finding = Finding { id: Some(id.clone()), ..Finding::from(&error) };
+                self.audit_refusal(&id, &finding, Some(&error.trust_vector()), now, peer)?;
+                return Err(Refusal::found(
+                    Kind::SerdeError,
+                    finding,
+                    "send what KBS protocol 0.4.0 calls for",
+                ));
+            }
+        };
+        match self.appraise(&attestation, challenge, now)? {
+            Ok(result) => {
+                self.archive(&id, body, Ok(&result), now)?;
+                let entry = Entry {
+                    id: Some(&id),
+                    trust_vector: Some(result.trust_vector()),
+                    binding_level: Some(result.binding_level().as_str()),
+                    peer: Some(peer),
+                    ..Entry::new("attest", Verdict::Allow)
+                };
+                self.audit(&entry, now)?;
+                self.issue(&id, &attestation, &result, now)
+            }
+            Err(error) => {
+                self.archive(&id, body, Err(&error), now)?;
+                let finding = Finding { id: Some(id.clone()), ..Finding::from(&error) };
+                self.audit_refusal(&id, &finding, Some(&error.trust_vector()), now, peer)?;
+                let next = next_step(error.check.step());
+                Err(Refusal::found(Kind::AttestationError, finding, next))
+            }
+        }
+    }
+
+    fn appraise(
+        &self,
+        attestation: &Attestation,
+        challenge: &Challenge,
+        now: UnixTime,
+    ) -> Result<Result<AttestationResult, VerifyError>, Refusal> {
+        let owner = self.owner().map_err(Refusal::internal)?;
+        let reference = owner.reference.as_ref().map_err(Refusal::internal)?;
+        let endorsements = self.endorsements.read().unwrap_or_else(PoisonError::into_inner);
+        let input = Input {
+            attestation,
+            challenge,
+            endorsements: &endorsements,
+            reference,
+            policy: &self.config.appraisal,
+            now,
+        };
+        let result = verify(&input);
+        let unknown_key = result.as_ref().ok().map(AttestationResult::snp_key);
+        let unknown_key = unknown_key.filter(|key| !endorsements.remembers(key)).cloned();
+        drop(endorsements);
+        if let Some(key) = unknown_key {
+            self.endorsements.write().unwrap_or_else(PoisonError::into_inner).remember(key);
+        }
+        Ok(result)
+    }
+
+    fn issue(
+        &self,
+        id: &str,
+        attestation: &Attestation,
+        result: &AttestationResult,
+        now: UnixTime,
+    ) -> Result<Attested, Refusal> {
+        let expires = now.saturating_add(self.config.token_seconds);
+        let issue = Issue { id, nonce: &attestation.runtime_data.nonce, issued: now, expires };
+        let claims = ear::token_claims(&Appraised::from(result), &issue).to_string();
+        let session = Session::from_claims(claims.as_bytes()).map_err(|e| {
+            Refusal::new(
+                Kind::JweError,
+                e,
+                "send a tee-pubkey for ECDH-ES+A256KW on P-256 or for RSA-OAEP-256",
+            )
+        })?;
+        let token = self.keys.token.sign(claims.as_bytes()).map_err(Refusal::internal)?;
+        let key = sessions::key(&token);
+        self.sessions.insert(key, Arc::new(session));
+        Ok(Attested { token, key, expires })
+    }
+
+    /// The record is the request as it came, with the decision beside it.
+    fn archive(
+        &self,
+        id: &str,
+        body: &[u8],
+        outcome: Result<&AttestationResult, &VerifyError>,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let decision = match outcome {
+            Ok(result) => json!({"verdict": "allow", "trust_vector": result.trust_vector(),
+                                 "binding_level": result.binding_level().as_str()}),
+            Err(error) => {
+                json!({"verdict": "refuse", "step": error.check.step(), "check": error.check.name(),
+                                 "expected": error.expected, "found": error.found})
+            }
+        };
+        let head = json!({"id": id, "time": rfc3339(now), "decision": decision}).to_string();
+        let head = head.strip_suffix('}').unwrap_or(&head);
+        // The body parsed, so it is JSON.
+        let record = [head.as_bytes(), b",\"request\":", body, b"}"].concat();
+        self.archive.put(outcome.is_ok(), id, &record).map_err(Refusal::internal)
+    }
+
+    pub(super) fn audit(&self, entry: &Entry<'_>, now: UnixTime) -> Result<(), Refusal> {
+        // What cannot be written down is not done.
+        self.admin.audit.append(now, entry).map_err(Refusal::internal)
+    }
+
+    fn audit_refusal(
+        &self,
+        id: &str,
+        finding: &Finding,
+        trust_vector: Option<&TrustVector>,
+        now: UnixTime,
+        peer: &str,
+    ) -> Result<(), Refusal> {
+        let entry = Entry {
+            id: Some(id),
+            step: finding.step,
+            check: Some(&finding.check),
+            expected: Some(&finding.expected),
+            found: Some(&finding.found),
+            trust_vector,
+            peer: Some(peer),
+            ..Entry::new("attest", Verdict::Refuse)
+        };
+        self.audit(&entry, now)
+    }
+}
+
+/// Ids sort by time, to the second.
+fn new_id(now: UnixTime) -> Result<String, Refusal> {
+    let random: [u8; 8] = crypto::random().map_err(Refusal::internal)?;
+    Ok(format!("{now:010x}-{}", hex::encode(random)))
+}
+
+/// What whoever reads a refusal should look at, by verification step.
+fn next_step(step: u8) -> &'static str {
+    match step {
+        1 => "check that guest and broker are of the same release",
+        2 => "ask /kbs/v0/auth for a new challenge and answer that one",
+        3 | 4 => {
+            "name the chip's certificates and a current revocation list in config.toml, or update the host's certificate table"
+        }
+        5 | 7 => "attest anew from the guest itself; evidence cannot be stored or moved",
+        6 => "update the host's firmware, or lower snp_minimum_tcb or [appraisal] if the owner accepts this",
+        8 => {
+            "`sealpod-kbs reference add` the values of this guest image and this initdata, if they are yours"
+        }
+        9 => "start the guest under an SVSM, or lower minimum_binding_level if the owner accepts this",
+        10 | 11 => "attest anew with the vTPM that the guest was started with",
+        12 => {
+            "`sealpod-kbs reference add` this boot, if it is yours: see `sealpod-kbs evidence show` for its log"
+        }
+        13 | 14 => {
+            "restart the pod; if the file named belongs to an image, `sealpod-kbs reference add` that image's values"
+        }
+        15 => "start only the containers that initdata allows, or extend initdata",
+        _ => "see `sealpod-kbs audit show`",
+    }
+}

@@ -1,0 +1,142 @@
+//! The command line. Commands other than `serve` work whether a server runs on the directory or not.
+
+use crate::layout::Layout;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+mod audit;
+mod error;
+mod evidence;
+mod policy;
+mod reference;
+mod secret;
+mod serve;
+
+pub use error::CliError;
+
+/// The arguments.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sealpod-kbs",
+    version,
+    about = "Key broker: releases a secret only to a pod whose combined evidence verifies",
+    after_help = "Examples:
+  sealpod-kbs init --tls-name kbs.example.org --dir /etc/sealpod-kbs
+  sealpod-kbs reference add guest.json image.json pod.json --dir /etc/sealpod-kbs
+  sealpod-kbs secret set default/db/password --file password.txt --dir /etc/sealpod-kbs
+  sealpod-kbs serve --dir /etc/sealpod-kbs
+  sealpod-kbs audit show --dir /etc/sealpod-kbs
+
+Exit codes: 0 done; 1 not done, the reason is on standard error; 2 wrong arguments; 3 the audit log's chain is broken."
+)]
+pub struct Args {
+    /// The broker's directory.
+    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/sealpod-kbs")]
+    dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a new broker: keys, TLS certificate, settings, the shipped release policy.
+    #[command(
+        after_help = "Example: sealpod-kbs init --tls-name kbs.example.org --tls-name 192.0.2.7 --dir DIR
+
+Guests must name DIR/ca.pem in their initdata. Move DIR/ca-key.pem and DIR/admin-key.der to where only administrators are."
+    )]
+    Init {
+        /// DNS name or IP address that guests reach the broker by; may be repeated.
+        #[arg(long, required = true, value_name = "NAME")]
+        tls_name: Vec<String>,
+    },
+    /// Serve until SIGTERM or SIGINT; prints `listening on ADDRESS:PORT`.
+    Serve(serve::Args),
+    /// Store, list and remove secrets.
+    #[command(subcommand)]
+    Secret(secret::Command),
+    /// Install and show the release policy.
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Add, list and remove Reference Values.
+    #[command(subcommand)]
+    Reference(reference::Command),
+    /// Show the audit log.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// List and show archived evidence.
+    #[command(subcommand)]
+    Evidence(evidence::Command),
+    /// Print a token for the HTTP administration interface.
+    #[command(after_help = "Example:
+  curl --cacert ca.pem -X DELETE -H \"Authorization: Bearer $(sealpod-kbs admin-token --dir DIR)\" \\
+    https://kbs.example.org:8443/kbs/v0/resource/default/db/password")]
+    AdminToken {
+        /// How long it is valid.
+        #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=crate::jwt::MAX_ADMIN_SECONDS))]
+        seconds: u64,
+    },
+    /// Print a shell's completion script.
+    #[command(after_help = "Example: sealpod-kbs completions bash > /etc/bash_completion.d/sealpod-kbs")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Run with these arguments, the program's name first.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Args::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        // `audit show | head` ends like this.
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sealpod-kbs: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(arguments: Args) -> Result<(), CliError> {
+    let layout = Layout::new(arguments.dir);
+    match arguments.command {
+        Command::Init { tls_name } => serve::init(&layout, &tls_name),
+        Command::Serve(arguments) => serve::serve(layout, &arguments),
+        Command::Secret(command) => secret::run(&layout, command),
+        Command::Policy(command) => policy::run(&layout, command),
+        Command::Reference(command) => reference::run(&layout, command),
+        Command::Audit(command) => audit::run(&layout, command),
+        Command::Evidence(command) => evidence::run(&layout, command),
+        Command::AdminToken { seconds } => serve::admin_token(&layout, seconds),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "sealpod-kbs", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_directory_may_stand_anywhere() {
+        for line in
+            ["sealpod-kbs --dir d serve", "sealpod-kbs serve --dir d", "sealpod-kbs secret list --dir d"]
+        {
+            let arguments = Args::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(arguments.dir, PathBuf::from("d"));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! One line that says what went wrong and what to do.
+
+use crate::admin::AdminError;
+use crate::audit::AuditError;
+use crate::broker::StartError;
+use crate::config::ConfigError;
+use crate::init::InitError;
+use crate::jwt::KeyError;
+use crate::server::ServeError;
+use crate::storage::StorageError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// No broker was made.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The broker did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The server did not start.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The owner's records.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The store.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The administration key.
+    #[error("{}: {source}", path.display())]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: KeyError,
+    },
+    /// A file that was named.
+    #[error("cannot read {}: {source}", path.display())]
+    Input {
+        /// Which file.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// A document among several.
+    #[error("{}: {source}", path.display())]
+    Document {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: AdminError,
+    },
+    /// Standard output.
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] io::Error),
+    /// The address.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// Which.
+        address: std::net::SocketAddr,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// The asynchronous runtime.
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+    /// What was named is not there.
+    #[error("there is no {what}; see `{list}`")]
+    Missing {
+        /// What.
+        what: String,
+        /// How to see what there is.
+        list: &'static str,
+    },
+    /// The audit log was altered.
+    #[error(
+        "the audit log's chain is broken at line {line}: it follows {found}, not {expected}; compare with a copy"
+    )]
+    Chain {
+        /// Line number, from 1.
+        line: u64,
+        /// Hash of the line before.
+        expected: String,
+        /// The hash that the line names.
+        found: String,
+    },
+}
+
+impl CliError {
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Chain { .. } => 3,
+            _ => 1,
+        }
+    }
+
+    /// Whether whoever reads our output stopped reading.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Read a file that was named; `-` is standard input.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut io::stdin(), &mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    bytes.map_err(|source| CliError::Input { path: path.to_owned(), source })
+}
