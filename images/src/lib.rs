@@ -20,3 +20,4 @@ pub mod pe;
 pub mod recipe;
 pub mod reference;
 pub mod root;
+pub mod tcb;

@@ -3,11 +3,8 @@
 use crate::broker::Broker;
 use crate::oci_fixture::write_busybox_layout;
 use crate::process::{Programs, run, succeed, workspace_root};
-use anyhow::{Context as _, Result, bail};
-use sealpod_evidence::reference_values::{ReferenceDocument, VERSION};
+use anyhow::Result;
 use sealpod_evidence::workload::ImageDigest;
-use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -72,8 +69,11 @@ impl World {
         let at = |name: &str| directory.path().join(name);
         say("making the container image and the test initrd");
         let image = write_busybox_layout(&at("layout"))?;
-        make_test_image(&programs, &at("image"))?;
-        write_platform_wrapper(&programs, &at("qemu-snp"), firmware)?;
+        let platform = at("platform").display().to_string();
+        let image_directory = guest_image_directory().display().to_string();
+        let arguments =
+            ["platform", &platform, "--image-dir", &image_directory, "--firmware", firmware.name()];
+        succeed(programs.command("teesim").args(arguments), SHORT)?;
         say("starting the broker");
         std::fs::create_dir(at("broker"))?;
         let broker = Broker::start(&programs, &at("broker"))?;
@@ -163,9 +163,9 @@ impl World {
         command
             .args(["--platform", "snp", "--accel", "tcg", "--firmware", self.firmware.name()])
             .arg("--qemu")
-            .arg(self.path("qemu-snp"))
+            .arg(self.path("platform/qemu"))
             .arg("--image-dir")
-            .arg(self.path("image"))
+            .arg(self.path("platform/image"))
             .args(["--kbs-connect", self.broker.address()]);
     }
 
@@ -186,7 +186,7 @@ impl World {
                 .args(["--firmware", self.firmware.name(), "--boot-log"])
                 .arg(self.path("boot.bin"))
                 .arg("--image-dir")
-                .arg(self.path("image"))
+                .arg(self.path("platform/image"))
                 .arg("-o")
                 .arg(&guest),
             SHORT,
@@ -202,13 +202,11 @@ impl World {
             SHORT,
         )?;
         let firmware = self.path("tcb-reference.json");
-        let least = ReferenceDocument {
-            version: VERSION,
-            description: "the least firmware of the simulated processor".to_owned(),
-            snp_minimum_tcb: BTreeMap::from([("genoa".to_owned(), sealpod_testkit::pki::TCB)]),
-            ..ReferenceDocument::default()
-        };
-        std::fs::write(&firmware, serde_json::to_vec(&least)?)?;
+        let tcb = sealpod_testkit::pki::TCB;
+        let least = format!("genoa={}.{}.{}.{}", tcb.bootloader, tcb.tee, tcb.snp, tcb.microcode);
+        let mut describe = self.programs.command("sealpod-images");
+        describe.args(["reference-values", "--snp-minimum-tcb", &least, "-o"]).arg(&firmware);
+        succeed(&mut describe, SHORT)?;
         let paths = [&guest, &container, &firmware].map(|path| path.display().to_string());
         self.broker.admin(&["reference", "add", &paths[0], &paths[1], &paths[2]])?;
         Ok(())
@@ -218,38 +216,4 @@ impl World {
 /// Where `scripts/setup` put the guest image.
 pub fn guest_image_directory() -> PathBuf {
     std::env::var_os("SEALPOD_IMAGE").map_or_else(|| workspace_root().join("out/image"), PathBuf::from)
-}
-
-/// The shipped guest image with the simulator's guest half appended to its initrd.
-fn make_test_image(programs: &Programs, directory: &Path) -> Result<()> {
-    let shipped = guest_image_directory();
-    if !shipped.join("manifest.json").is_file() {
-        bail!("no guest image in {}; run ./scripts/setup first", shipped.display());
-    }
-    std::fs::create_dir_all(directory)?;
-    for entry in std::fs::read_dir(&shipped)? {
-        let entry = entry?;
-        std::fs::copy(entry.path(), directory.join(entry.file_name()))?;
-    }
-    let cpio = directory.join("teesim.cpio");
-    succeed(programs.command("teesim").args(["cpio", "-o"]).arg(&cpio), SHORT)?;
-    let mut initrd = std::fs::read(shipped.join("initrd")).context("no initrd")?;
-    // The kernel looks for the next archive at a multiple of four.
-    initrd.resize(initrd.len().next_multiple_of(4), 0);
-    initrd.extend(std::fs::read(&cpio)?);
-    std::fs::write(directory.join("initrd"), initrd)?;
-    std::fs::remove_file(cpio)?;
-    Ok(())
-}
-
-/// A program that the launcher takes for QEMU on an SNP machine.
-fn write_platform_wrapper(programs: &Programs, path: &Path, firmware: Firmware) -> Result<()> {
-    let script = format!(
-        "#!/bin/sh\nexport TEESIM_FIRMWARE={}\nexec '{}' qemu \"$@\"\n",
-        firmware.name(),
-        programs.path("teesim").display()
-    );
-    std::fs::write(path, script)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
-    Ok(())
 }

@@ -8,6 +8,7 @@ use sealpod_images::launch::Launch;
 use sealpod_images::oci::container_files;
 use sealpod_images::recipe::SNP_FIRMWARE_FILE;
 use sealpod_images::reference::{self, ReferenceBoot};
+use sealpod_images::tcb::MinimumTcb;
 use std::path::PathBuf;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -21,7 +22,8 @@ enum Firmware {
 #[command(
     after_help = "Examples:\n  sealpod-images reference-values --image-dir out/image --firmware ovmf --boot-log boot.bin -o guest.json\n  \
     sealpod-images reference-values --oci ./busybox-oci -o busybox.json\n  \
-    sealpod-images reference-values --initdata pod.toml -o pod.json"
+    sealpod-images reference-values --initdata pod.toml -o pod.json\n  \
+    sealpod-images reference-values --snp-minimum-tcb genoa=3.0.20.72 -o tcb.json"
 )]
 pub struct Arguments {
     /// Guest image directory.
@@ -65,6 +67,10 @@ pub struct Arguments {
     /// initdata document to accept; may be repeated.
     #[arg(long, value_name = "FILE")]
     initdata: Vec<PathBuf>,
+    /// The least SNP firmware that a processor must report, for example genoa=3.0.20.72; may be repeated. A processor line that no
+    /// document names is refused.
+    #[arg(long, value_name = "PRODUCT=TCB")]
+    snp_minimum_tcb: Vec<MinimumTcb>,
     /// Write here instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -73,15 +79,21 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut document = match &arguments.image_dir {
         Some(directory) => guest(arguments, directory)?,
-        None if arguments.initdata.is_empty() && arguments.oci.is_empty() => {
-            bail!("nothing to compute from; give --image-dir, --oci or --initdata")
+        None if parts(arguments).is_empty() => {
+            bail!("nothing to compute from; give --image-dir, --oci, --initdata or --snp-minimum-tcb")
         }
-        None => ReferenceDocument { version: VERSION, description: pods(arguments), ..Default::default() },
+        None => ReferenceDocument {
+            version: VERSION,
+            description: parts(arguments).join(" and "),
+            ..Default::default()
+        },
     };
     for path in &arguments.oci {
         document.files.push(container_files(path)?);
     }
     reference::add_initdata(&mut document, &arguments.initdata)?;
+    let least = arguments.snp_minimum_tcb.iter().map(|least| (least.product.clone(), least.tcb));
+    document.snp_minimum_tcb.extend(least);
     let text = format!("{}\n", serde_json::to_string_pretty(&document)?);
     match &arguments.output {
         Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display())),
@@ -93,10 +105,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// What a document without a guest image is about.
-fn pods(arguments: &Arguments) -> String {
-    let parts = [("container images", arguments.oci.is_empty()), ("initdata", arguments.initdata.is_empty())];
-    let named: Vec<_> = parts.iter().filter(|(_, empty)| !empty).map(|(name, _)| *name).collect();
-    named.join(" and ")
+fn parts(arguments: &Arguments) -> Vec<&'static str> {
+    let parts = [
+        ("container images", arguments.oci.is_empty()),
+        ("initdata", arguments.initdata.is_empty()),
+        ("processor firmware", arguments.snp_minimum_tcb.is_empty()),
+    ];
+    parts.iter().filter(|(_, empty)| !empty).map(|(name, _)| *name).collect()
 }
 
 fn guest(arguments: &Arguments, directory: &std::path::Path) -> Result<ReferenceDocument> {

@@ -11,6 +11,7 @@ mod cpio;
 mod digest;
 mod guest;
 mod keys;
+mod platform;
 mod processor;
 mod qemu;
 mod signer;
@@ -27,6 +28,9 @@ A simulated AMD SEV-SNP platform for tests.
 Usage:
   teesim qemu QEMU-ARGUMENT...      stand in for QEMU: takes an SNP command line, runs the machine under
                                     TCG without SNP, and answers for its processor and its SVSM
+  teesim platform DIRECTORY --image-dir IMAGE [--firmware direct|ovmf]
+                                    write DIRECTORY/qemu (stands in for QEMU), DIRECTORY/image (IMAGE with the
+                                    guest half) and DIRECTORY/root.der (the root that a broker must trust)
   teesim cpio -o FILE [--with-libraries]
                                     write the initrd part that puts the guest half in as /init;
                                     append it to a guest image's initrd
@@ -42,10 +46,8 @@ Environment of `teesim qemu`:
   TEESIM_SVSM_EK    file with the TPMT_PUBLIC of another TPM: the SVSM vouches for that one
 
 Examples:
-  teesim cpio -o teesim.cpio
-  cat initrd teesim.cpio > test-initrd
-  printf '#!/bin/sh\\nexec teesim qemu \"$@\"\\n' > qemu-snp && chmod +x qemu-snp
-  sealpod run --qemu ./qemu-snp --platform snp --accel tcg ...
+  teesim platform sim --image-dir out/image
+  sealpod run --qemu sim/qemu --image-dir sim/image --platform snp --accel tcg ...
 ";
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
     let command = if arguments.is_empty() { OsString::new() } else { arguments.remove(0) };
     let ended = match command.to_str() {
         Some("qemu") => qemu::run(&arguments),
+        Some("platform") => write_platform(&arguments),
         Some("cpio") => write_cpio(&arguments),
         Some("serve") => serve(&arguments),
         Some("init") => guest::init(&arguments).map(|()| 0),
@@ -90,6 +93,20 @@ fn first_process(arguments: &[OsString]) -> ExitCode {
 fn serve(arguments: &[OsString]) -> Result<i32> {
     let [directory] = arguments else { bail!("serve takes one directory") };
     guest::serve(Path::new(directory))?;
+    Ok(0)
+}
+
+fn write_platform(arguments: &[OsString]) -> Result<i32> {
+    let words: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    let (directory, image, firmware) = match words.as_slice() {
+        [directory, "--image-dir", image] => (directory, image, "direct"),
+        [directory, "--image-dir", image, "--firmware", firmware] => (directory, image, *firmware),
+        _ => bail!("platform takes `DIRECTORY --image-dir IMAGE` and perhaps `--firmware direct|ovmf`"),
+    };
+    let directory = Path::new(directory);
+    std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    platform::write(directory, Path::new(image), firmware)?;
     Ok(0)
 }
 
