@@ -14,17 +14,20 @@ const OUTPUT: &str = "out";
 /// The rows about a pod.
 pub fn rows(say: &mut dyn FnMut(&str)) -> Result<Vec<Row>> {
     let world = World::prepare(Firmware::Direct, say)?;
+    let memory = world.path("agent-memory");
     let (mut bare, mut plain, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         say(&format!("starting guests, round {} of {ROUNDS}", round + 1));
         bare.push(bare_boot_seconds()?);
         plain.push(first_output_seconds(&mut plain_pod(&world, round))?);
         let name = format!("sealed-{round}");
-        let pod = Pod { name: &name, args: &["/bin/echo", OUTPUT], run_options: &["--quiet"], platform: &[] };
+        let platform: &[(&str, &std::path::Path)] = &[("TEESIM_MEMORY_FILE", &memory)];
+        let pod = Pod { name: &name, args: &["/bin/echo", OUTPUT], run_options: &["--quiet"], platform };
         sealed.push(first_output_seconds(&mut world.pod(&pod)?)?);
     }
     let (bare, plain, sealed) = (median(bare), median(plain), median(sealed));
     let initrd = std::fs::metadata(guest_image_directory().join("initrd")).context("no initrd")?.len();
+    let agent: f64 = std::fs::read_to_string(&memory).context("no word of the agent's memory")?.parse()?;
     Ok(vec![
         Row {
             what: "`sealpod run` to first container output / bare boot of the same kernel and initrd"
@@ -40,6 +43,13 @@ pub fn rows(say: &mut dyn FnMut(&str)) -> Result<Vec<Row>> {
             value: sealed / bare,
             unit: "×",
             goal: Goal::None,
+        },
+        Row {
+            what: "agent: peak resident memory, at its last report".to_owned(),
+            figures: "PID 1, with libraries".to_owned(),
+            value: agent / 1024.0,
+            unit: " MiB",
+            goal: Goal::AtMost(16.0),
         },
         Row {
             what: "initrd".to_owned(),

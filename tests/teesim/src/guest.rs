@@ -164,6 +164,10 @@ impl Platform for SignerPort {
         let Some(port) = &mut self.port else {
             return Err(Errno::EIO);
         };
+        let noted = peak_memory_of_agent().map(|peak_kib| port.ask(&Request::Memory { peak_kib }));
+        if let Some(Err(error)) = noted {
+            eprintln!("teesim: the agent's memory was not noted: {error}");
+        }
         match port.ask(&request) {
             Ok(Answer::Report { report, certificates, manifest }) => {
                 Ok(Blobs { report: report.0, certificates: certificates.0, manifest: manifest.0 })
@@ -180,4 +184,11 @@ impl Platform for SignerPort {
             }
         }
     }
+}
+
+/// Peak resident memory of PID 1 in KiB (proc(5), `VmHWM`).
+fn peak_memory_of_agent() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/1/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
 }

@@ -43,6 +43,7 @@ Environment of `teesim qemu`:
   TEESIM_OVMF_CODE  for ovmf [/usr/share/OVMF/OVMF_CODE_4M.fd]
   TEESIM_OVMF_VARS  for ovmf; never written to [/usr/share/OVMF/OVMF_VARS_4M.fd]
   TEESIM_TCB        report this TCB instead of the certificate's: bootloader.tee.snp.microcode
+  TEESIM_MEMORY_FILE  write the peak resident memory of the guest's PID 1 there, in KiB, at each report
   TEESIM_SVSM_EK    file with the TPMT_PUBLIC of another TPM: the SVSM vouches for that one
 
 Examples:

@@ -4,6 +4,7 @@ use crate::keys;
 use crate::wire::{Answer, Request};
 use sealpod_evidence::binding;
 use sealpod_evidence::bytes::Base64;
+use std::path::PathBuf;
 
 /// An attestation report with its signature (AMD 56860, table 23).
 pub const REPORT_LEN: usize = 1184;
@@ -34,6 +35,8 @@ pub struct Processor {
     pub tcb: [u8; 8],
     /// Set where the SVSM shall vouch for another TPM than the guest's.
     pub foreign_ek: Option<Vec<u8>>,
+    /// Where the guest's word about its agent's memory is written.
+    pub memory_file: Option<PathBuf>,
     /// What the guest half said at boot.
     booted: Option<Booted>,
 }
@@ -48,7 +51,16 @@ struct Booted {
 impl Processor {
     /// A machine that has not started yet.
     pub fn new(measurement: [u8; 48], host_data: [u8; 32], policy: u64, report_id: [u8; 32]) -> Self {
-        Self { measurement, host_data, policy, report_id, tcb: keys::tcb(), foreign_ek: None, booted: None }
+        Self {
+            measurement,
+            host_data,
+            policy,
+            report_id,
+            tcb: keys::tcb(),
+            foreign_ek: None,
+            memory_file: None,
+            booted: None,
+        }
     }
 
     /// Answer one request.
@@ -59,8 +71,15 @@ impl Processor {
             Request::Service { guid, manifest_version, nonce } => {
                 self.service_report(guid, *manifest_version, &nonce.0)
             }
+            Request::Memory { peak_kib } => self.note(*peak_kib),
         };
         answer.unwrap_or_else(|reason| Answer::Refused { reason })
+    }
+
+    fn note(&self, peak_kib: u64) -> Result<Answer, String> {
+        let write = |file| std::fs::write(file, peak_kib.to_string());
+        self.memory_file.as_ref().map_or(Ok(()), write).map_err(|error| error.to_string())?;
+        Ok(Answer::Noted)
     }
 
     fn boot(&mut self, ek: Option<&[u8]>) -> Result<Answer, String> {

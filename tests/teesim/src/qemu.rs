@@ -25,6 +25,7 @@ struct Settings {
     boot: Boot,
     tcb: Option<[u8; 8]>,
     foreign_ek: Option<Vec<u8>>,
+    memory_file: Option<PathBuf>,
 }
 
 /// Run the machine that `arguments` describe; gives the exit code to end with.
@@ -42,6 +43,7 @@ pub fn run(arguments: &[OsString]) -> Result<i32> {
     let mut processor = Processor::new(launch_digest(launch)?, launch.host_data, launch.policy, random()?);
     processor.tcb = settings.tcb.unwrap_or(processor.tcb);
     processor.foreign_ek = settings.foreign_ek;
+    processor.memory_file = settings.memory_file;
 
     // Blocked in every thread, so that none is lost between QEMU's start and the loop below.
     let signals = watched();
@@ -106,6 +108,7 @@ impl Settings {
             boot,
             tcb,
             foreign_ek,
+            memory_file: get("TEESIM_MEMORY_FILE").map(PathBuf::from),
         })
     }
 }

@@ -41,6 +41,11 @@ pub enum Request {
         /// The nonce block.
         nonce: HexArray<64>,
     },
+    /// Not a platform's business, but what measurements of the agent rest on: sent before each report.
+    Memory {
+        /// Peak resident memory of PID 1 so far, in KiB.
+        peak_kib: u64,
+    },
 }
 
 /// What the host half answers.
@@ -63,6 +68,8 @@ pub enum Answer {
         /// The service manifest; empty for an ordinary report.
         manifest: Base64,
     },
+    /// To [`Request::Memory`].
+    Noted,
     /// The request makes no sense to this platform.
     Refused {
         /// For people.
