@@ -3,6 +3,7 @@
 //! `H(x)` is SHA-384 over the RFC 8785 (JCS) form of `x`, as KBS protocol 0.4.0 deploys it for every
 //! TEE but IBM Secure Execution.
 
+use crate::json_text::hash_string;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha384, Sha512};
 
@@ -31,12 +32,9 @@ pub fn report_data(
     tee_pubkey: &Value,
     additional_evidence: &str,
 ) -> Result<[u8; REPORT_DATA_LEN], BindingError> {
-    let digest = digest(&json!({
-        "additional-evidence": additional_evidence,
-        "nonce": nonce,
-        "tee-pubkey": tee_pubkey,
-    }))?;
-    Ok(pad(&digest))
+    let mut sha384 = Sha384::new();
+    hash_report_data(nonce, tee_pubkey, additional_evidence, |part| sha384.update(part))?;
+    Ok(pad(&sha384.finalize().into()))
 }
 
 /// What the vTPM's quote must carry in `extraData`.
@@ -63,10 +61,32 @@ pub fn svsm_report_data(nonce_block: &[u8; REPORT_DATA_LEN], manifest: &[u8]) ->
     Sha512::new().chain_update(nonce_block).chain_update(manifest).finalize().into()
 }
 
+/// The text can be megabytes, so its canonical form goes to `hash` in pieces and never stands in memory.
+fn hash_report_data(
+    nonce: &str,
+    tee_pubkey: &Value,
+    additional_evidence: &str,
+    mut hash: impl FnMut(&[u8]),
+) -> Result<(), BindingError> {
+    let tee_pubkey = canonical(tee_pubkey)?;
+    // RFC 8785 sorts names by their UTF-16 code units; these are in that order.
+    hash(b"{\"additional-evidence\":");
+    hash_string(additional_evidence, &mut hash);
+    hash(b",\"nonce\":");
+    hash_string(nonce, &mut hash);
+    hash(b",\"tee-pubkey\":");
+    hash(&tee_pubkey);
+    hash(b"}");
+    Ok(())
+}
+
 /// A failure must never become the digest of nothing: that would be the same for every nonce and key.
 fn digest(value: &Value) -> Result<[u8; QUOTE_NONCE_LEN], BindingError> {
-    let text = serde_json_canonicalizer::to_vec(value).map_err(|error| BindingError(error.to_string()))?;
-    Ok(Sha384::digest(text).into())
+    Ok(Sha384::digest(canonical(value)?).into())
+}
+
+fn canonical(value: &Value) -> Result<Vec<u8>, BindingError> {
+    serde_json_canonicalizer::to_vec(value).map_err(|error| BindingError(error.to_string()))
 }
 
 fn pad(digest: &[u8; QUOTE_NONCE_LEN]) -> [u8; REPORT_DATA_LEN] {
@@ -97,6 +117,21 @@ mod tests {
             hex::encode(quote_nonce("bm9uY2U=", &key()).unwrap()),
             "84311321a3f9248c2457e978ea553b35b2b6e99f0d949e55b9fc7fc1040807571644e7e47c90a2a673e49a46f265ec7a"
         );
+    }
+
+    #[test]
+    fn pieces_are_the_canonical_form_of_the_whole() {
+        let keys =
+            [key(), json!({"\u{20ac}": 1e21, "\r": -0.0, "\u{1f600}": "\u{7f}\u{2028}", "\u{fb33}": null})];
+        for key in keys {
+            for text in ["", "{\"tpm\":{\"a\":\"AA==\"}}", "\\\"\n\u{0}\u{2028}\u{1f600}"] {
+                let mut pieces = Vec::new();
+                hash_report_data(text, &key, text, |piece| pieces.extend_from_slice(piece)).unwrap();
+                let whole = json!({"additional-evidence": text, "nonce": text, "tee-pubkey": key});
+                assert_eq!(pieces, canonical(&whole).unwrap());
+                assert_eq!(report_data(text, &key, text).unwrap(), pad(&digest(&whole).unwrap()));
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, de::Visitor};
 use std::fmt;
 
 /// Bytes that travel as standard base64 with padding.
@@ -23,8 +23,22 @@ impl Serialize for Base64 {
 
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        STANDARD.decode(text.as_bytes()).map(Self).map_err(D::Error::custom)
+        deserializer.deserialize_str(Base64Visitor)
+    }
+}
+
+/// Decodes where the text lies: a `Cow` would be an owned copy, and a log has megabytes.
+struct Base64Visitor;
+
+impl Visitor<'_> for Base64Visitor {
+    type Value = Base64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string of standard base64")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Base64, E> {
+        STANDARD.decode(text).map(Base64).map_err(E::custom)
     }
 }
 
@@ -62,7 +76,13 @@ impl<const N: usize> std::str::FromStr for HexArray<N> {
 
 impl<const N: usize> fmt::Display for HexArray<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        let mut digits = [0; 64];
+        for bytes in self.0.chunks(32) {
+            let digits = digits.get_mut(..2 * bytes.len()).unwrap_or_default();
+            hex::encode_to_slice(bytes, digits).map_err(|_| fmt::Error)?;
+            f.write_str(std::str::from_utf8(digits).map_err(|_| fmt::Error)?)?;
+        }
+        Ok(())
     }
 }
 
@@ -96,5 +116,30 @@ mod tests {
         assert!("00f".parse::<HexArray<2>>().is_err());
         assert!("00ff00".parse::<HexArray<2>>().is_err());
         assert!("zz00".parse::<HexArray<2>>().is_err());
+    }
+
+    #[test]
+    fn hex_of_any_length_is_read_back() {
+        fn both_ways<const N: usize>() {
+            let bytes = HexArray(std::array::from_fn::<u8, N, _>(|at| (at * 37) as u8));
+            let text = bytes.to_string();
+            assert_eq!(text, hex::encode(bytes.0));
+            assert_eq!(text.parse(), Ok(bytes));
+        }
+        both_ways::<0>();
+        both_ways::<1>();
+        both_ways::<32>();
+        both_ways::<48>();
+        both_ways::<65>();
+    }
+
+    #[test]
+    fn base64_is_read_from_plain_and_from_escaped_text() {
+        let read = |text: &str| serde_json::from_str::<Base64>(text).map(|bytes| bytes.0);
+        assert_eq!(read("\"AP8=\"").unwrap(), [0, 255]);
+        assert_eq!(read("\"\\u0041P8=\"").unwrap(), [0, 255]);
+        for bad in ["\"AP8\"", "\"AP9=\"", "\"A P8=\"", "1", "null", "[0]"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
     }
 }

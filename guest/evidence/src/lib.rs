@@ -20,5 +20,6 @@ pub mod tcg2;
 pub mod tpm;
 pub mod workload;
 
+mod json_text;
 #[cfg(test)]
 mod testing;

@@ -16,7 +16,7 @@ use crate::error::{Check, VerifyError};
 use crate::hash::{extend, sha256_of};
 use crate::reference::ReferenceValues;
 use aws_lc_rs::digest::{Algorithm, Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
-use files::{File, PodFiles};
+use files::{BATCH, File, PodFiles};
 use sealpod_evidence::bytes::HexArray;
 use sealpod_evidence::ima::{Bank, DigestKind, Entry, HashAlgorithm, ImaError, Log};
 use sealpod_evidence::initdata::PodPolicy;
@@ -88,14 +88,15 @@ pub fn appraise(evidence: &ImaEvidence<'_>) -> Result<Measured, VerifyError> {
     let mut pass = Pass::new(files.as_ref().ok(), reference);
     let mut entries = Log::new(log, bank, MAX_ENTRIES).entries();
     while pass.replay.pcr != quoted {
-        let Some(entry) = entries.next() else {
-            return Err(not_replayed(pass.replay, quoted));
-        };
-        pass.entry(&entry.map_err(syntax)?, bank, boot_pcrs)?;
+        match &entries.next() {
+            Some(Ok(entry)) => pass.entry(entry, bank, boot_pcrs)?,
+            Some(Err(error)) => return Err(syntax(error)),
+            None => return Err(not_replayed(pass.replay, quoted)),
+        }
     }
     let mut uncovered = 0;
     for entry in entries {
-        entry.map_err(syntax)?;
+        entry.map_err(|error| syntax(&error))?;
         uncovered += 1;
     }
     pass.look_up();
@@ -106,9 +107,6 @@ pub fn appraise(evidence: &ImaEvidence<'_>) -> Result<Measured, VerifyError> {
     files?;
     Ok(Measured { covered, uncovered, violations })
 }
-
-/// Files looked up together. Each lookup misses the cache; those that stand beside each other wait at the same time.
-const BATCH: usize = 32;
 
 /// Templates of the kernel's with digest and name first, which an entry of the default template can be in.
 const DEFAULT_TEMPLATES: [&str; 4] = ["ima-ng", "ima-sig", "ima-ngv2", "ima-sigv2"];
@@ -159,10 +157,10 @@ impl<'r, 'l> Pass<'r, 'l> {
 
     fn look_up(&mut self) {
         let Some(files) = self.files else { return self.batch.clear() };
-        let mut found = self.batch.drain(..).map(|file| files.check(&file));
-        if let Some(Err(error)) = found.find(Result::is_err) {
+        if let Err(error) = files.check_all(&self.batch) {
             self.refused.get_or_insert(error);
         }
+        self.batch.clear();
     }
 
     fn judge(&mut self, entry: &Entry<'l>) -> Result<(), VerifyError> {
@@ -292,7 +290,7 @@ fn not_replayed(replay: ImaReplay, quoted: [u8; 32]) -> VerifyError {
     VerifyError::new(Check::ImaReplay, expected, found)
 }
 
-fn syntax(error: ImaError) -> VerifyError {
+fn syntax(error: &ImaError) -> VerifyError {
     match error {
         ImaError::UnknownTemplate { .. } => {
             VerifyError::new(Check::UnexpectedMeasurement, "a template whose fields are known", error)

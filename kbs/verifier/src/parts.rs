@@ -32,8 +32,8 @@ pub const MAX_ADDITIONAL_LEN: usize = 12 << 20;
 pub const MAX_BODY_LEN: usize = MAX_ADDITIONAL_LEN + (1 << 20);
 /// Parse the body of `/attest`.
 ///
-/// The text is walked through once before anything of it is built: it is one JSON object within budget, without arrays, and no
-/// object in it has a key twice. So the cost is a small multiple of the body's length, and no other reader can see another body.
+/// It is one JSON object within budget, without arrays, and no object in it has a key twice: all that is found out while it is read,
+/// once. So the cost is a small multiple of the body's length, and no other reader can see another body.
 /// Nothing is believed of it; [`crate::verify`] takes it from here.
 ///
 /// # Errors
@@ -44,8 +44,7 @@ pub fn parse_body(body: &[u8]) -> Result<Attestation, VerifyError> {
     let refused =
         |found: String| VerifyError::new(Check::Body, "the body of an /attest request, one object", found);
     require_within("an /attest body", body.len(), MAX_BODY_LEN)?;
-    json::check(body).map_err(|error| json_error(error, refused))?;
-    serde_json::from_slice(body).map_err(|error| refused(error.to_string()))
+    json::read(body).map_err(|error| json_error(error, refused))
 }
 
 /// Most bytes of a boot log: firmware reserves 64 KiB for it (EDK2, `PcdTcgLogAreaMinLen`), and a log that
@@ -177,9 +176,8 @@ fn additional_evidence(text: &str) -> Result<TpmEvidence, VerifyError> {
     if text.is_empty() {
         return Err(refused("none".to_owned()));
     }
-    json::check(text.as_bytes()).map_err(|error| json_error(error, refused))?;
     let evidence: AdditionalEvidence =
-        serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
+        json::read(text.as_bytes()).map_err(|error| json_error(error, refused))?;
     if evidence.tpm.version != SEALPOD_VERSION {
         return Err(VerifyError::new(Check::EvidenceVersion, SEALPOD_VERSION, evidence.tpm.version));
     }

@@ -8,9 +8,9 @@ use sealpod_evidence::reference_values::{
 };
 use sealpod_evidence::snp::report::Product;
 use sealpod_evidence::workload::ImageDigest;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-pub(crate) use files::FileIndex;
+pub(crate) use files::{FileIndex, Paths};
 
 mod files;
 
@@ -24,7 +24,7 @@ pub struct ReferenceValues {
     initdata: HashMap<[u8; 32], Box<str>>,
     boots: Vec<BootReference>,
     guest_files: Option<FileIndex>,
-    guest_programs: HashSet<Box<str>>,
+    guest_programs: files::PathSet,
     image_files: HashMap<ImageDigest, FileIndex>,
     violations: u64,
 }
@@ -168,7 +168,7 @@ impl ReferenceValues {
     /// these.
     ///
     /// Shared libraries are left out because a distribution has them at the same paths in every image, in whatever version.
-    pub(crate) fn is_guest_program(&self, path: &str) -> bool {
+    pub(crate) fn is_guest_program(&self, path: &[u8]) -> bool {
         self.guest_programs.contains(path)
     }
 
@@ -270,7 +270,7 @@ impl ReferenceValues {
             absolute(document, path)?;
             index.add(path, digests);
             if set.image.is_none() && !is_shared_library(path) {
-                self.guest_programs.insert(files::as_logged(path));
+                self.guest_programs.insert(files::as_logged(path).into_boxed_bytes());
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Step 14: the files that one pod may run.
 
 use crate::error::{Check, VerifyError};
-use crate::reference::{FileIndex, ReferenceValues};
+use crate::reference::{FileIndex, Paths, ReferenceValues};
 use sealpod_evidence::bytes::Sha256Digest;
 use sealpod_evidence::initdata::PodPolicy;
 use sealpod_evidence::workload::ImageDigest;
@@ -22,6 +22,17 @@ pub(super) struct File<'l> {
     pub digest: Sha256Digest,
     /// Whether it had a set-user-id or set-group-id bit.
     pub set_id: bool,
+}
+
+/// Files looked up together.
+pub(super) const BATCH: usize = 32;
+
+/// Where a content is known to be.
+#[derive(Clone, Copy)]
+struct Known<'r> {
+    paths: Option<&'r Paths>,
+    /// In the guest image rather than in a container image.
+    guest: bool,
 }
 
 /// The guest image's container runtime (`guest/src/crun.rs`).
@@ -54,12 +65,46 @@ impl<'r> PodFiles<'r> {
         Ok(Self { reference, guest, images })
     }
 
+    /// [`Self::check`] for each file, in order; the first that may not be run.
+    ///
+    /// What is looked up is seldom in the processor's cache. So all digests go first and then all paths: lookups that do not
+    /// depend on each other wait for memory at the same time. What this finds in order needs no second look; for the rest
+    /// [`Self::check`] decides.
+    pub fn check_all(&self, files: &[File<'_>]) -> Result<(), VerifyError> {
+        for batch in files.chunks(BATCH) {
+            let mut known = [const { Known { paths: None, guest: false } }; BATCH];
+            for (known, file) in known.iter_mut().zip(batch) {
+                *known = self.known(&file.digest);
+            }
+            let mut there = [false; BATCH];
+            for ((there, known), file) in there.iter_mut().zip(&known).zip(batch) {
+                *there = known.paths.is_some_and(|paths| paths.has(file.name));
+            }
+            for ((there, known), file) in there.iter().zip(&known).zip(batch) {
+                let of_image = || !file.set_id && !self.reference.is_guest_program(file.name);
+                if !(*there && (known.guest || of_image())) {
+                    self.check(file)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the guest, or else the first image that has it, has this content.
+    fn known(&self, digest: &Sha256Digest) -> Known<'r> {
+        if let Some(paths) = self.guest.paths(digest) {
+            return Known { paths: Some(paths), guest: true };
+        }
+        let paths = self.images.iter().find_map(|(_, files)| files.paths(digest));
+        Known { paths, guest: false }
+    }
+
     /// Whether this file may be run: by the guest, which may run what is its own, or else in the pod, from a container image, not
     /// at the path of one of the guest's programs and not with the right to become another user.
     ///
     /// A name that is not absolute is what the kernel falls back to for a file that no path leads to (a memfd, a detached
     /// mount). One is known: the copy of itself that the container runtime executes.
-    pub fn check(&self, file: &File<'_>) -> Result<(), VerifyError> {
+    fn check(&self, file: &File<'_>) -> Result<(), VerifyError> {
         let File { name, digest, set_id } = file;
         let Ok(name) = std::str::from_utf8(name) else { return Err(self.foreign(file)) };
         let own = if name == CRUN_CLONE { CRUN } else { name };
@@ -67,7 +112,7 @@ impl<'r> PodFiles<'r> {
             return Ok(());
         }
         let of_image = self.images.iter().find(|(_, files)| files.has(name, digest));
-        match of_image.filter(|_| !self.reference.is_guest_program(name)) {
+        match of_image.filter(|_| !self.reference.is_guest_program(name.as_bytes())) {
             Some((image, _)) if *set_id => Err(VerifyError::new(
                 Check::SetIdFile,
                 format!("no set-user-id and no set-group-id bit on files of {image}"),
@@ -88,7 +133,7 @@ impl<'r> PodFiles<'r> {
         let path = String::from_utf8_lossy(name);
         let mut expected = String::new();
         // Of a path that is the guest's alone, what images have there does not matter.
-        let sets = if self.reference.is_guest_program(&path) { 1 } else { usize::MAX };
+        let sets = if self.reference.is_guest_program(path.as_bytes()) { 1 } else { usize::MAX };
         for (image, files) in self.sets().take(sets) {
             let of = image.map_or_else(|| "the guest image".to_owned(), |image| image.to_string());
             for known in files.at(&path).take(MAX_LISTED) {

@@ -1,8 +1,14 @@
 //! JSON without ambiguity and without amplification.
+//!
+//! There is one reader and one pass: what is forbidden is refused while the values are read. A check that went before with a reader of
+//! its own would cost as much again, and could see another text than the one that is then believed.
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use std::collections::HashSet;
-use std::fmt;
+mod strict;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::marker::PhantomData;
+use strict::{Strict, Walk};
 
 /// Most keys and values of one text, together. Evidence has some sixty; what a client adds to its JWK fits too. A value costs up to
 /// a hundred times its text once it is built, so this bounds memory where the length of the text does not.
@@ -15,115 +21,44 @@ pub(super) const MAX_DEPTH: usize = 16;
 pub(super) enum JsonError {
     /// More than [`MAX_NODES`] or [`MAX_DEPTH`].
     Budget(String),
-    /// Not JSON, not one object, an array, or a key twice.
+    /// Not JSON, not one object, an array, a key twice, or not what was to be read.
     Syntax(String),
 }
 
-/// Walks through the text and keeps nothing of it: it is one object; in it and below it are only objects, strings, numbers,
-/// booleans and nulls, within budget; and no object has a key twice, because RFC 8259, section 4 leaves open what that would mean.
+/// Reads a value from a text that is one object; in it and below it are only objects, strings, numbers, booleans and nulls, within
+/// budget; and no object has a key twice, because RFC 8259, section 4 leaves open what that would mean. All this holds for what is
+/// ignored too.
 ///
 /// No part of the evidence is an array. Where one is expected, a deserializer would take it for an object without names.
-pub(super) fn check(text: &[u8]) -> Result<(), JsonError> {
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    let mut walk = Walk { left: MAX_NODES, spent: None };
-    let walked = Node { walk: &mut walk, depth: 0 }.deserialize(&mut reader).and_then(|()| reader.end());
-    walked.map_err(|error| walk.spent.map_or_else(|| JsonError::Syntax(error.to_string()), JsonError::Budget))
+///
+/// Where a text is both of another form and not what `T` wants, the error is about its form.
+pub(super) fn read<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, JsonError> {
+    // Of a text that is known to be UTF-8, no string needs a look of its own.
+    let text = std::str::from_utf8(text).map_err(|error| JsonError::Syntax(error.to_string()))?;
+    read_str(text).map_err(|error| read_str::<IgnoredAny>(text).err().unwrap_or(error))
 }
 
-struct Walk {
-    left: usize,
-    /// Which budget, once it is spent.
-    spent: Option<String>,
-}
-
-impl Walk {
-    fn spend<E: Error>(&mut self) -> Result<(), E> {
-        match self.left.checked_sub(1) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => Err(self.over(format!("more than {MAX_NODES} keys and values"))),
-        }
-    }
-
-    fn over<E: Error>(&mut self, what: String) -> E {
-        let error = E::custom(&what);
-        self.spent = Some(what);
-        error
-    }
-}
-
-/// One value, inside `depth` objects.
-struct Node<'w> {
-    walk: &'w mut Walk,
-    depth: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Node<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.walk.spend()?;
-        if self.depth == 0 { deserializer.deserialize_map(self) } else { deserializer.deserialize_any(self) }
-    }
-}
-
-impl<'de> Visitor<'de> for Node<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.depth == 0 { "an object" } else { "an object, string, number, boolean or null" })
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
-        Err(A::Error::custom("an array, where evidence has none"))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let Self { walk, depth } = self;
-        if depth == MAX_DEPTH {
-            return Err(walk.over(format!("more than {MAX_DEPTH} objects inside each other")));
-        }
-        let mut seen = HashSet::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            walk.spend()?;
-            if seen.contains(&key) {
-                return Err(A::Error::custom(format_args!("key {key:?} twice")));
-            }
-            seen.insert(key);
-            entries.next_value_seed(Node { walk: &mut *walk, depth: depth + 1 })?;
-        }
-        Ok(())
-    }
+fn read_str<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, JsonError> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let mut walk = Walk::new();
+    let read = Strict::root(&mut reader, &mut walk).value(PhantomData);
+    let read = read.and_then(|value| reader.end().map(|()| value));
+    read.map_err(|error| walk.spent().map_or_else(|| JsonError::Syntax(error.to_string()), JsonError::Budget))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
+    use std::collections::BTreeMap;
+
+    /// Built or ignored, a text is refused alike.
+    #[track_caller]
+    fn check(text: &[u8]) -> Result<(), JsonError> {
+        let (built, ignored) = (read::<Value>(text), read::<IgnoredAny>(text));
+        assert_eq!(built.is_ok(), ignored.is_ok(), "{built:?}");
+        ignored.map(|_| ())
+    }
 
     #[track_caller]
     fn syntax(text: &str, says: &str) {
@@ -173,5 +108,43 @@ mod tests {
         for bad in [wide(MAX_NODES / 2 + 1), nested(MAX_DEPTH + 1), nested(100_000)] {
             assert!(matches!(check(bad.as_bytes()), Err(JsonError::Budget(_))));
         }
+    }
+
+    #[test]
+    fn what_is_ignored_is_still_json() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Read {
+            a: Option<u8>,
+        }
+        let read = |text: &str| read::<Read>(text.as_bytes());
+        assert_eq!(read(r#"{"a": 1, "b": {"c": [0]}}"#).map(|read| read.a).ok(), None);
+        assert_eq!(read(r#"{"a": 1, "b": {"c": {}}}"#).unwrap().a, Some(1));
+        assert_eq!(read(r#"{"a": null, "b": "\ud83d\ude00"}"#).unwrap().a, None);
+        for ignored in [r#"{"c": 1, "c": 1}"#, r#""\ud800""#, "1e999", "01", "\"\n\"", "nul", r#""\x""#] {
+            let text = format!(r#"{{"a": 1, "b": {ignored}}}"#);
+            assert!(matches!(read(&text), Err(JsonError::Syntax(_))), "{text}");
+        }
+        for bad in [r#"{"a": 1, "a": 1}"#, r#"{"a": 256}"#, r#"{"a": [1]}"#, r#"{"a": 1} 1"#] {
+            assert!(matches!(read(bad), Err(JsonError::Syntax(_))), "{bad}");
+        }
+        let over = format!(r#"{{"a": 1, "b": {}}}"#, wide(MAX_NODES / 2));
+        assert!(matches!(read(&over), Err(JsonError::Budget(_))));
+    }
+
+    #[test]
+    fn numbers_may_be_keys_in_one_way_each() {
+        let read = |key: &str| read::<BTreeMap<u8, String>>(format!(r#"{{"{key}": "v"}}"#).as_bytes());
+        assert_eq!(read("0").unwrap(), BTreeMap::from([(0, "v".to_owned())]));
+        assert_eq!(read("255").unwrap(), BTreeMap::from([(255, "v".to_owned())]));
+        for bad in ["", "00", "01", "+1", "-1", " 1", "1 ", "1.0", "1e0", "256", "a", "99999999999999999999"]
+        {
+            assert!(matches!(read(bad), Err(JsonError::Syntax(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn built_values_are_those_of_the_plain_reader() {
+        let text = r#"{"a": {"b": -1, "c": 1.5, "d": 18446744073709551615, "e": "\u0061\n\u2028"}, "f": true, "\u0067": null}"#;
+        assert_eq!(read::<Value>(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap());
     }
 }

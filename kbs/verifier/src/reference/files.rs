@@ -1,7 +1,7 @@
 //! Files of one image, by digest and then by path.
 
 use super::Sha256Digest;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// Which content may be executed or mapped under which paths of one image.
@@ -15,7 +15,7 @@ pub(crate) struct FileIndex {
 
 /// Where one content is. Few contents are at more than one path, but an empty file may be at thousands.
 #[derive(Debug, Clone)]
-enum Paths {
+pub(crate) enum Paths {
     One(Box<str>),
     /// In order.
     Many(Vec<Box<str>>),
@@ -35,7 +35,12 @@ impl FileIndex {
 
     /// Whether the image has a file with this content at this path.
     pub fn has(&self, path: &str, digest: &Sha256Digest) -> bool {
-        self.by_digest.get(digest).is_some_and(|paths| paths.has(path))
+        self.paths(digest).is_some_and(|paths| paths.has(path.as_bytes()))
+    }
+
+    /// Where the image has this content, for a caller that looks at many digests before it looks at the paths.
+    pub fn paths(&self, digest: &Sha256Digest) -> Option<&Paths> {
+        self.by_digest.get(digest)
     }
 
     /// The first path, in order, that has this content.
@@ -48,15 +53,16 @@ impl FileIndex {
 
     /// The digests at a path. Looks at all files: for messages only.
     pub fn at(&self, path: &str) -> impl Iterator<Item = &Sha256Digest> {
-        self.by_digest.iter().filter(move |(_, paths)| paths.has(path)).map(|(digest, _)| digest)
+        self.by_digest.iter().filter(move |(_, paths)| paths.has(path.as_bytes())).map(|(digest, _)| digest)
     }
 }
 
 impl Paths {
-    fn has(&self, path: &str) -> bool {
+    /// Whether a path, as IMA logs it, is one of these. What is no text is none.
+    pub fn has(&self, path: &[u8]) -> bool {
         match self {
-            Self::One(known) => **known == *path,
-            Self::Many(known) => known.binary_search_by(|known| (**known).cmp(path)).is_ok(),
+            Self::One(known) => known.as_bytes() == path,
+            Self::Many(known) => known.binary_search_by(|known| known.as_bytes().cmp(path)).is_ok(),
         }
     }
 
@@ -80,6 +86,33 @@ impl Paths {
 /// A path as IMA logs it: the kernel writes `_` for each space (`ima_write_template_field_data`).
 pub(super) fn as_logged(path: &str) -> Box<str> {
     path.replace(' ', "_").into()
+}
+
+/// Paths, as IMA logs them.
+pub(super) type PathSet = HashSet<Box<[u8]>, BuildHasherDefault<Mixed>>;
+
+/// A quick hash of a path. As with digests, only the owner fills the table.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut last = [0; 8];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        for word in words.iter().chain([&last]) {
+            // An odd constant without pattern (2^64 over the golden ratio); the fold brings high bits down.
+            let product = u128::from(self.0 ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.0 = (product as u64) ^ ((product >> 64) as u64);
+        }
+    }
+
+    /// The length: two paths that differ only in zeros at the end are told apart by the table.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Takes the first eight bytes of a digest for its hash. Only the owner's documents fill the table, so a sender cannot make
@@ -122,6 +155,18 @@ mod tests {
         assert_eq!(files.path_of(&digest), Some("/a"));
         assert_eq!(files.at("/a").count(), 2);
         assert_eq!(files.at("/c").collect::<Vec<_>>(), [&digest]);
+    }
+
+    #[test]
+    fn paths_of_every_length_are_told_apart() {
+        let path =
+            |length: usize| "/usr/bin/program-with-a-name".bytes().cycle().take(length).collect::<Vec<_>>();
+        let set: PathSet = (0..40).step_by(2).map(|length| path(length).into_boxed_slice()).collect();
+        for length in 0..40 {
+            assert_eq!(set.contains(path(length).as_slice()), length % 2 == 0, "{length}");
+            // Padding in the hash is not in the path.
+            assert!(!set.contains([path(length).as_slice(), b"\0"].concat().as_slice()));
+        }
     }
 
     #[test]
