@@ -5,21 +5,24 @@ use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::endorse::{self, EndorseError};
-use crate::keys::{Keys, KeysError};
+use crate::keys::{self, Keys, KeysError};
 use crate::layout::Layout;
 use crate::release::{POLICY_NAME, Policy, PolicyError};
 use crate::sessions::Sessions;
 use crate::storage::{Storage, StorageError, Table, Version};
 use sealpod_verifier::{Endorsements, ReferenceValues, UnixTime};
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 
 mod attest;
+mod refusals;
 mod release;
 
 pub use attest::Attested;
+pub use refusals::MAX_LISTED;
 
 /// `/attest` bodies at once; with 4 MiB each, a gigabyte. Others wait.
 const MAX_BODIES: usize = 256;
@@ -68,9 +71,10 @@ pub struct Broker {
     pub(crate) archive: Archive,
     pub(crate) sessions: Sessions,
     /// `/attest` bodies in memory at once.
-    pub(crate) bodies: Semaphore,
+    pub(crate) bodies: Arc<Semaphore>,
     /// Appraisals at once: each may hold evidence several times its size.
-    pub(crate) appraisals: Semaphore,
+    pub(crate) appraisals: Arc<Semaphore>,
+    refusals: refusals::Refusals,
     endorsements: RwLock<Endorsements>,
     owner: RwLock<Arc<Owner>>,
     loading: Mutex<()>,
@@ -103,8 +107,9 @@ impl Broker {
             admin,
             archive,
             sessions: Sessions::default(),
-            bodies: Semaphore::new(MAX_BODIES),
-            appraisals: Semaphore::new(2 * cores),
+            bodies: Arc::new(Semaphore::new(MAX_BODIES)),
+            appraisals: Arc::new(Semaphore::new(2 * cores)),
+            refusals: refusals::Refusals::default(),
             endorsements: RwLock::new(endorsements),
             owner: RwLock::new(owner),
             loading: Mutex::new(()),
@@ -127,7 +132,16 @@ impl Broker {
         if self.config.appraisal.dangerous_accept_host_vtpm {
             out.push("DANGEROUS: vTPMs are accepted that only the host vouches for".to_owned());
         }
+        let paths = [
+            self.layout.kek(),
+            self.layout.cookie_key(),
+            self.layout.credential_key(),
+            self.layout.token_key(),
+            self.layout.resolve(&self.config.tls_key),
+        ];
+        out.extend(paths.iter().filter_map(|path| keys::exposed(path)));
         let owner = self.owner.read().unwrap_or_else(PoisonError::into_inner);
+        out.extend(owner.policy.as_ref().ok().and_then(Policy::warning).map(str::to_owned));
         out.extend(owner.reference.as_ref().err().map(|why| format!("nothing will be accepted: {why}")));
         out.extend(owner.policy.as_ref().err().map(|why| format!("nothing will be released: {why}")));
         out
@@ -148,6 +162,9 @@ impl Broker {
         let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         if current().version != self.admin.storage.version()? {
             let owner = Arc::new(Owner::load(&*self.admin.storage)?);
+            if let Some(warning) = owner.policy.as_ref().ok().and_then(Policy::warning) {
+                eprintln!("sealpod-kbs: {warning}");
+            }
             *self.owner.write().unwrap_or_else(PoisonError::into_inner) = owner;
         }
         Ok(current())
@@ -176,7 +193,7 @@ impl Owner {
 fn lock(layout: &Layout) -> Result<File, StartError> {
     let path = layout.lock();
     let failed = |source| StartError::Lock { path: path.clone(), source };
-    let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    let file = File::options().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StartError::Running { path: layout.directory().to_owned() }),

@@ -71,8 +71,10 @@ Guests must name DIR/ca.pem in their initdata. Move DIR/ca-key.pem and DIR/admin
     Evidence(evidence::Command),
     /// Print a token for the HTTP administration interface.
     #[command(after_help = "Example:
-  curl --cacert ca.pem -X DELETE -H \"Authorization: Bearer $(sealpod-kbs admin-token --dir DIR)\" \\
-    https://kbs.example.org:8443/kbs/v0/resource/default/db/password")]
+  sealpod-kbs admin-token --dir DIR | sed 's/^/Authorization: Bearer /' |
+    curl --cacert ca.pem -X DELETE -H @- https://kbs.example.org:8443/kbs/v0/resource/default/db/password
+
+So the token is no argument, which every user of the machine could read.")]
     AdminToken {
         /// How long it is valid.
         #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=crate::jwt::MAX_ADMIN_SECONDS))]
@@ -119,6 +121,15 @@ fn run(arguments: Args) -> Result<(), CliError> {
             Ok(())
         }
     }
+}
+
+/// A text of somebody else's for a terminal: on one line, and nothing in it moves the cursor or turns the direction of writing.
+fn plain(text: &str) -> String {
+    let moves = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars().map(|c| if moves(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub struct Config {
     pub archive_bytes: u64,
     /// Connections served at once; more wait.
     pub max_connections: usize,
-    /// Longest time for a TLS handshake and for a request body, in seconds.
+    /// Longest time for a TLS handshake, for a request body, and for the peer to take any part of an answer, in seconds.
     pub request_seconds: u64,
     /// Longest time for a request's head, hence between requests, in seconds.
     pub idle_seconds: u64,
@@ -56,7 +56,7 @@ impl Default for Config {
             token_seconds: 300,
             archive_entries: 1000,
             archive_bytes: 256 * 1024 * 1024,
-            max_connections: 1024,
+            max_connections: 768,
             request_seconds: 30,
             idle_seconds: 120,
             endorsement_certificates: Vec::new(),

@@ -7,9 +7,10 @@ use sealpod_evidence::snp::report::Product;
 use sealpod_verifier::{Endorsements, SnpRoot};
 use std::path::{Path, PathBuf};
 use x509_cert::Certificate;
+use x509_cert::crl::CertificateList;
 use x509_cert::der::asn1::{PrintableStringRef, Utf8StringRef};
 use x509_cert::der::oid::db::rfc4519::CN;
-use x509_cert::der::{Decode as _, Encode as _};
+use x509_cert::der::{Decode, Encode as _};
 
 /// Why endorsements were not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +23,9 @@ pub enum EndorseError {
         /// The operating system's answer.
         source: std::io::Error,
     },
-    /// Not a root certificate.
+    /// Not a certificate, revocation list or root certificate.
     #[error("{}: expected {expected}, found {found}", path.display())]
-    Root {
+    Content {
         /// Which file.
         path: PathBuf,
         /// What was expected.
@@ -38,10 +39,11 @@ pub enum EndorseError {
 pub fn load(config: &Config, layout: &Layout) -> Result<Endorsements, EndorseError> {
     let mut endorsements = Endorsements::new(Endorsements::builtin_snp_roots());
     for path in &config.endorsement_certificates {
-        endorsements.add_certificate(read(&layout.resolve(path))?);
+        endorsements.add_certificate(read_der::<Certificate>(&layout.resolve(path), "a certificate in DER")?);
     }
     for path in &config.revocation_lists {
-        endorsements.add_crl(read(&layout.resolve(path))?);
+        let der = read_der::<CertificateList>(&layout.resolve(path), "a revocation list in DER")?;
+        endorsements.add_crl(der);
     }
     if let Some(path) = &config.dangerous_trust_test_root {
         let path = layout.resolve(path);
@@ -54,7 +56,7 @@ pub fn load(config: &Config, layout: &Layout) -> Result<Endorsements, EndorseErr
 
 /// The key and product of a root certificate. Its signature and dates are the verifier's to judge.
 fn root(path: &Path, der: &[u8]) -> Result<SnpRoot, EndorseError> {
-    let error = |expected, found: String| EndorseError::Root { path: path.to_owned(), expected, found };
+    let error = |expected, found: String| EndorseError::Content { path: path.to_owned(), expected, found };
     let certificate = Certificate::from_der(der).map_err(|e| error("a certificate in DER", e.to_string()))?;
     let subject = &certificate.tbs_certificate.subject;
     let name = subject.0.iter().flat_map(|rdn| rdn.0.iter()).find(|attribute| attribute.oid == CN).and_then(
@@ -82,6 +84,15 @@ fn root(path: &Path, der: &[u8]) -> Result<SnpRoot, EndorseError> {
     Ok(SnpRoot { product, spki_sha384 })
 }
 
+/// A file that is a `T`. One in PEM, say, would be passed over or refuse everything, and nobody would be told before.
+fn read_der<T: for<'a> Decode<'a>>(path: &Path, expected: &'static str) -> Result<Vec<u8>, EndorseError> {
+    let der = read(path)?;
+    match T::from_der(&der) {
+        Ok(_) => Ok(der),
+        Err(e) => Err(EndorseError::Content { path: path.to_owned(), expected, found: e.to_string() }),
+    }
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, EndorseError> {
     std::fs::read(path).map_err(|source| EndorseError::Io { path: path.to_owned(), source })
 }
@@ -106,6 +117,23 @@ mod tests {
         let refused = |der: &[u8]| root(Path::new("x"), der).unwrap_err().to_string();
         assert!(refused(pki::ask_der()).contains("SEV-Genoa"), "{}", refused(pki::ask_der()));
         assert!(refused(b"text").contains("DER"));
+    }
+
+    #[test]
+    fn files_of_another_kind_are_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(directory.path());
+        std::fs::write(directory.path().join("pem"), "-----BEGIN CERTIFICATE-----").unwrap();
+        std::fs::write(directory.path().join("ark"), pki::ark_der()).unwrap();
+        let refused = |config: Config| load(&config, &layout).unwrap_err().to_string();
+        let found = refused(Config { endorsement_certificates: vec!["pem".into()], ..Config::default() });
+        assert!(found.contains("pem: expected a certificate in DER"), "{found}");
+        for file in ["pem", "ark"] {
+            let found = refused(Config { revocation_lists: vec![file.into()], ..Config::default() });
+            assert!(found.contains(&format!("{file}: expected a revocation list in DER")), "{found}");
+        }
+        let good = Config { endorsement_certificates: vec!["ark".into()], ..Config::default() };
+        assert_eq!(load(&good, &layout).unwrap().certificates().len(), 1);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use refusal::{Kind, Refusal};
 use route::Route;
 use serde_json::json;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 pub mod refusal;
 
@@ -90,12 +91,14 @@ async fn attest(
 ) -> Result<Answer, Refusal> {
     let challenge = challenge::open(broker, session_cookie(request.headers()))?;
     // Two limits, so that a sender who is slow holds up no appraisal.
-    let _body = broker.bodies.acquire().await.map_err(Refusal::internal)?;
+    let place = broker.bodies.clone().acquire_owned().await.map_err(Refusal::internal)?;
     let bytes = body::read(broker, request.into_body(), MAX_ATTEST).await?;
-    let _appraisal = broker.appraisals.acquire().await.map_err(Refusal::internal)?;
     let (worker, peer) = (broker.clone(), peer.clone());
-    let attested = tokio::task::spawn_blocking(move || worker.attest(&bytes, &challenge, &peer));
-    let attested = attested.await.map_err(Refusal::internal)??;
+    let work = move || {
+        let _until_done = place;
+        worker.attest(&bytes, &challenge, &peer)
+    };
+    let attested = compute(broker.appraisals.clone(), work).await??;
     let session = cookie::Session::Attested {
         token: sealpod_evidence::bytes::HexArray(attested.key),
         expires: attested.expires,
@@ -103,6 +106,19 @@ async fn attest(
     let value = cookie::seal(&broker.keys.cookie, &session).map_err(Refusal::internal)?;
     let answer = json_answer(json!({"token": attested.token}).to_string().into_bytes());
     with_cookie(broker, answer, &value, broker.config.token_seconds)
+}
+
+/// Work on a thread of its own, within `limit`. It counts until it has ended, also where its sender has hung up meanwhile.
+async fn compute<T: Send + 'static>(
+    limit: Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    let permit = limit.acquire_owned().await.map_err(Refusal::internal)?;
+    let work = tokio::task::spawn_blocking(move || {
+        let _until_done = permit;
+        work()
+    });
+    work.await.map_err(Refusal::internal)
 }
 
 fn with_cookie(broker: &Broker, mut answer: Answer, value: &str, seconds: u64) -> Result<Answer, Refusal> {
@@ -143,5 +159,28 @@ impl From<Refusal> for Answer {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[tokio::test]
+    async fn work_counts_until_it_has_ended_though_nobody_waits_for_it() {
+        let limit = Arc::new(Semaphore::new(1));
+        let (started, begun) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let waiting = tokio::spawn(compute(limit.clone(), move || {
+            started.send(()).unwrap();
+            ended.recv().unwrap();
+        }));
+        tokio::task::spawn_blocking(move || begun.recv().unwrap()).await.unwrap();
+        waiting.abort();
+        assert!(waiting.await.unwrap_err().is_cancelled());
+        assert_eq!(limit.available_permits(), 0);
+        end.send(()).unwrap();
+        drop(limit.acquire().await.unwrap());
     }
 }

@@ -8,13 +8,14 @@ use crate::jwt::{self, KeyError, TokenSigner};
 use crate::keys;
 use crate::layout::Layout;
 use crate::release::DEFAULT_POLICY;
-use crate::storage::files::{Durability, write_new};
+use crate::storage::files::{Durability, sync_parent, write_new};
 use crate::storage::{FileStorage, StorageError};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
 use sealpod_verifier::UnixTime;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 /// Life of the TLS certificates in years. They are pinned through initdata, so an early end would lock guests out and a late one
@@ -41,6 +42,14 @@ pub enum InitError {
         /// The operating system's answer.
         source: std::io::Error,
     },
+    /// Others could exchange what is written into the directory.
+    #[error("{} has mode {mode:04o}, others may write to it; chmod 700 it, or choose another --dir", path.display())]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// A certificate could not be made, for example of a name that is none.
     #[error("TLS certificate: {0}")]
     Certificate(#[from] rcgen::Error),
@@ -57,12 +66,12 @@ pub enum InitError {
 
 /// Make a broker in the directory whose TLS certificate is for these DNS names and IP addresses.
 pub fn init(layout: &Layout, tls_names: &[String], now: UnixTime) -> Result<(), InitError> {
-    let path = layout.directory().to_owned();
-    std::fs::create_dir_all(&path).map_err(|source| InitError::Directory { path, source })?;
+    make_directory(layout)?;
     for path in
         [layout.config(), layout.store(), layout.kek(), layout.token_key(), layout.audit(), layout.ca()]
     {
-        if path.exists() {
+        // A link that leads nowhere is there, too.
+        if path.symlink_metadata().is_ok() {
             return Err(InitError::Exists { path });
         }
     }
@@ -71,7 +80,21 @@ pub fn init(layout: &Layout, tls_names: &[String], now: UnixTime) -> Result<(), 
     FileStorage::create(&layout.store())?;
     Admin::open(layout)?.set_policy(By { peer: None, now }, DEFAULT_POLICY)?;
     // Last: a directory with settings is a whole broker.
-    write(layout.config(), config::TEMPLATE.as_bytes())
+    write(layout.config(), config::TEMPLATE.as_bytes())?;
+    // The files are on disk; so must be their names before a secret rests on them.
+    Ok(sync_parent(&layout.config())?)
+}
+
+/// Make the directory for its owner alone, whatever the umask, or see that one that is there is not everybody's.
+fn make_directory(layout: &Layout) -> Result<(), InitError> {
+    let path = layout.directory().to_owned();
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+    let mode = made.and_then(|()| std::fs::metadata(&path)).map(|found| found.permissions().mode() & 0o7777);
+    match mode {
+        Ok(mode) if mode & 0o022 != 0 => Err(InitError::Open { path, mode }),
+        Ok(_) => Ok(()),
+        Err(source) => Err(InitError::Directory { path, source }),
+    }
 }
 
 fn write_keys(layout: &Layout) -> Result<(), InitError> {
@@ -125,7 +148,6 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::keys::Keys;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_new_broker_is_whole_private_and_never_overwritten() {
@@ -142,6 +164,35 @@ mod tests {
             assert_eq!(mode, 0, "{:?}", entry.file_name());
         }
         assert!(matches!(init(&layout, &[], 0), Err(InitError::Exists { .. })));
+    }
+
+    #[test]
+    fn a_directory_that_others_write_to_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        for mode in [0o770, 0o702, 0o1777] {
+            std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            let refused = init(&Layout::new(directory.path()), &[], 0);
+            assert!(
+                matches!(refused, Err(InitError::Open { mode: found, .. }) if found == mode),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_file_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, victim) = (directory.path().join("kbs"), directory.path().join("victim"));
+        let layout = Layout::new(&path);
+        make_directory(&layout).unwrap();
+        for link in [layout.audit(), layout.config(), layout.kek()] {
+            std::os::unix::fs::symlink(&victim, &link).unwrap();
+            let refused = init(&layout, &[], 0);
+            assert!(matches!(&refused, Err(InitError::Exists { path }) if *path == link), "{refused:?}");
+            std::fs::remove_file(link).unwrap();
+        }
+        assert!(!victim.exists());
     }
 
     #[test]

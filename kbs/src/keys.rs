@@ -5,6 +5,7 @@ use crate::jwt::{AdminVerifier, KeyError, TokenSigner};
 use crate::layout::Layout;
 use crate::secret::Key;
 use sealpod_verifier::CredentialKey;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -73,6 +74,14 @@ pub fn load_kek(layout: &Layout) -> Result<Key, KeysError> {
 /// A new 256-bit key's bytes.
 pub fn generate() -> Result<Zeroizing<[u8; 32]>, CryptoError> {
     crypto::random().map(Zeroizing::new)
+}
+
+/// A warning where others than its owner may use a key file; one that cannot be looked at is told of by whoever reads it.
+pub fn exposed(path: &Path) -> Option<String> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    let path = path.display();
+    (mode & 0o077 != 0)
+        .then(|| format!("DANGEROUS: {path} has mode {mode:04o}, others may use this key; chmod 600 it"))
 }
 
 fn load_key(path: &Path) -> Result<Key, KeysError> {

@@ -1,12 +1,17 @@
 //! The owner's release policy: Rego, `data.policy.allow`. No policy, an error or anything but `true` is a no.
 
 use crate::crypto;
+use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, Value};
 use sealpod_evidence::workload::ResourcePath;
 use serde_json::json;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+pub mod bounds;
 
 /// The policy that `init` installs.
 pub const DEFAULT_POLICY: &str = include_str!("../policies/release.rego");
@@ -17,6 +22,10 @@ pub const MAX_POLICY: usize = 256 * 1024;
 
 const RULE: &str = "data.policy.allow";
 const PACKAGE: &str = "data.policy";
+/// Longest time for one question. The shipped policy takes some ten thousandth of it; a machine that is busy must not deny.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Steps of an evaluation between two looks at the clock.
+const STEPS: NonZeroU32 = NonZeroU32::new(64).unwrap();
 /// Prepared engines kept by each thread: one per resource that is asked for. An engine is some tens of kilobytes.
 const MAX_PREPARED: usize = 256;
 
@@ -35,6 +44,9 @@ pub enum PolicyError {
     /// Without the one rule that is asked.
     #[error("the policy has no rule `allow` in a package `policy`: {0}")]
     Rule(String),
+    /// It could be followed without end.
+    #[error("the policy is not bounded: {0}")]
+    Unbounded(String),
     /// It failed on this input.
     #[error("the policy failed: {0}")]
     Evaluation(String),
@@ -45,6 +57,7 @@ pub struct Policy {
     engine: Engine,
     id: u64,
     sha256: [u8; 32],
+    unconditional: bool,
 }
 
 /// Engines of one thread, prepared for the policy of this id, by resource path. Preparing costs a hundred times what asking costs.
@@ -69,15 +82,26 @@ impl Policy {
         if !packages.iter().any(|package| package == PACKAGE) {
             return Err(PolicyError::Rule(format!("found {}", packages.join(", "))));
         }
-        let policy = Self {
+        let tree = engine.get_ast_as_json().map_err(|e| PolicyError::Syntax(brief(&e)))?;
+        bounds::check(text, &tree).map_err(PolicyError::Unbounded)?;
+        let mut policy = Self {
             engine,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             sha256: crypto::sha256(text.as_bytes()),
+            unconditional: false,
         };
         let mut trial = policy.prepare(&["x", "x", "x"], &[]).map_err(PolicyError::Rule)?;
         trial.set_input(Value::new_object());
-        trial.eval_rule(RULE.to_owned()).map_err(|e| PolicyError::Rule(brief(&e)))?;
+        let answer = trial.eval_rule(RULE.to_owned()).map_err(|e| PolicyError::Rule(brief(&e)))?;
+        policy.unconditional = answer == Value::Bool(true);
         Ok(policy)
+    }
+
+    /// What to tell the owner of a policy that gave a resource it cannot know to a pod of which nothing is said.
+    pub fn warning(&self) -> Option<&'static str> {
+        self.unconditional.then_some(
+            "DANGEROUS: the release policy says yes without any claim; every attested pod gets every secret",
+        )
     }
 
     /// SHA-256 of its text.
@@ -125,6 +149,7 @@ impl Policy {
 fn parse(text: &str, v0: bool) -> Result<Engine, PolicyError> {
     let mut engine = Engine::new();
     engine.set_rego_v0(v0);
+    engine.set_execution_timer_config(ExecutionTimerConfig { limit: PATIENCE, check_interval: STEPS });
     engine.add_policy(POLICY_NAME.to_owned(), text.to_owned()).map_err(|e| PolicyError::Syntax(brief(&e)))?;
     Ok(engine)
 }
@@ -143,113 +168,4 @@ fn brief(error: &dyn std::fmt::Display) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ear::tests::{affirmed, example};
-    use sealpod_verifier::{BindingLevel, TrustVector};
-
-    fn claims(vector: &TrustVector, level: BindingLevel) -> Value {
-        with_secret(vector, level, "a/b/c")
-    }
-
-    /// The claims of a pod whose one container names one secret.
-    fn with_secret(vector: &TrustVector, level: BindingLevel, resource: &str) -> Value {
-        let mut claims = example(vector, level, &json!({}));
-        claims["submods"]["cpu0"]["ear.veraison.annotated-evidence"]["containers"] =
-            json!([{"secrets": [{"resource": resource}]}]);
-        Value::from_json_str(&claims.to_string()).unwrap()
-    }
-
-    fn allows(policy: &Policy, claims: &Value, path: &str) -> bool {
-        policy.allows(claims, &path.parse().unwrap(), &[]).unwrap()
-    }
-
-    fn compile(text: &str) -> Policy {
-        Policy::compile(text).unwrap_or_else(|e| panic!("{e}"))
-    }
-
-    #[test]
-    fn the_shipped_policy_wants_every_claim_affirmed_and_a_vouched_for_vtpm() {
-        let policy = compile(DEFAULT_POLICY);
-        assert!(allows(&policy, &claims(&affirmed(), BindingLevel::Svsm), "a/b/c"));
-        assert!(allows(&policy, &claims(&affirmed(), BindingLevel::Paravisor), "a/b/c"));
-        assert!(!allows(&policy, &claims(&affirmed(), BindingLevel::GuestKernel), "a/b/c"));
-        assert!(!allows(&policy, &claims(&affirmed(), BindingLevel::Host), "a/b/c"));
-        for value in [0, 1, 32, 96, -1] {
-            let vector = TrustVector { file_system: Some(value), ..affirmed() };
-            assert!(!allows(&policy, &claims(&vector, BindingLevel::Svsm), "a/b/c"), "{value}");
-        }
-        assert!(!allows(&policy, &claims(&TrustVector::default(), BindingLevel::Svsm), "a/b/c"));
-        assert!(!allows(&policy, &Value::new_object(), "a/b/c"));
-    }
-
-    #[test]
-    fn the_shipped_policy_gives_a_pod_only_the_secrets_that_its_containers_name() {
-        let policy = compile(DEFAULT_POLICY);
-        let of = |resource: &str| with_secret(&affirmed(), BindingLevel::Svsm, resource);
-        assert!(allows(&policy, &of("a/b/c"), "a/b/c"));
-        assert!(!allows(&policy, &of("a/b/c"), "a/b/d"));
-        assert!(!allows(&policy, &of("a/b"), "a/b/c"));
-        let none = example(&affirmed(), BindingLevel::Svsm, &json!({}));
-        assert!(!allows(&policy, &Value::from_json_str(&none.to_string()).unwrap(), "a/b/c"));
-    }
-
-    #[test]
-    fn each_resource_is_judged_for_itself() {
-        let policy = compile(
-            "package policy\nimport rego.v1\ndefault allow := false\nallow if data[\"resource-path\"] == [\"a\", \"b\", \"c\"]",
-        );
-        for _ in 0..2 {
-            assert!(allows(&policy, &Value::new_object(), "a/b/c"));
-            assert!(!allows(&policy, &Value::new_object(), "a/b/d"));
-        }
-        for index in 0..2 * MAX_PREPARED {
-            assert!(!allows(&policy, &Value::new_object(), &format!("a/b/{index}")));
-        }
-    }
-
-    #[test]
-    fn the_next_policy_is_asked_at_once() {
-        let (yes, no) = (compile("package policy\nallow := true"), compile("package policy\nallow := false"));
-        for _ in 0..2 {
-            assert!(allows(&yes, &Value::new_object(), "a/b/c"));
-            assert!(!allows(&no, &Value::new_object(), "a/b/c"));
-        }
-    }
-
-    #[test]
-    fn the_query_reaches_the_policy_and_is_not_kept() {
-        let policy =
-            compile("package policy\nimport rego.v1\ndefault allow := false\nallow if data.query.v == \"1\"");
-        let path = "a/b/c".parse().unwrap();
-        let query = [("v".to_owned(), "1".to_owned())];
-        assert_eq!(policy.allows(&Value::new_object(), &path, &query), Ok(true));
-        assert_eq!(policy.allows(&Value::new_object(), &path, &[]), Ok(false));
-    }
-
-    #[test]
-    fn policies_written_for_rego_v0_load() {
-        let policy = compile("package policy\ndefault allow = false\nallow { input.x == 1 }");
-        assert!(allows(&policy, &Value::from_json_str("{\"x\": 1}").unwrap(), "a/b/c"));
-        assert!(!allows(&policy, &Value::new_object(), "a/b/c"));
-    }
-
-    #[test]
-    fn only_true_is_a_yes() {
-        for value in ["false", "1", "\"true\"", "[true]", "{true}"] {
-            let policy = compile(&format!("package policy\nallow := {value}"));
-            assert!(!allows(&policy, &Value::new_object(), "a/b/c"), "{value}");
-        }
-        let undefined = compile("package policy\nimport rego.v1\nallow if input.absent");
-        assert!(!allows(&undefined, &Value::new_object(), "a/b/c"));
-    }
-
-    #[test]
-    fn a_policy_that_cannot_be_asked_is_refused() {
-        let refused = |text: &str| Policy::compile(text).err().unwrap();
-        assert!(matches!(refused("package policy\nallow {"), PolicyError::Syntax(_)));
-        assert!(matches!(refused("package other\nallow := true"), PolicyError::Rule(_)));
-        assert!(matches!(refused("package policy\ndeny := true"), PolicyError::Rule(_)));
-        assert!(matches!(refused(&" ".repeat(MAX_POLICY + 1)), PolicyError::Size { .. }));
-    }
-}
+mod tests;

@@ -24,6 +24,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+mod stall;
+
 /// Largest request head in bytes: a token of some tens of kilobytes and a cookie.
 const MAX_HEAD: usize = 128 * 1024;
 /// How long requests that are being answered may go on after the end was asked for, in seconds.
@@ -45,6 +47,26 @@ pub enum ServeError {
     /// Certificate and key do not make a server.
     #[error("TLS: {0}; correct tls_certificate and tls_key in config.toml")]
     Tls(#[from] rustls::Error),
+}
+
+/// Files beside connections that a broker may have open at once: its log, its listener, a record for each thread.
+const OWN_FILES: u64 = 100;
+
+/// See that certificate and key make a server, before anybody is told that there is one.
+pub fn check(broker: &Broker) -> Result<(), ServeError> {
+    if broker.config.dangerous_plain_http { Ok(()) } else { tls_config(broker).map(|_| ()) }
+}
+
+/// A warning where so many connections are allowed that the broker could not open its own files beside them. Then it would refuse
+/// everybody.
+pub fn warning(broker: &Broker) -> Option<String> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let files: u64 = files.split_whitespace().next()?.parse().ok()?;
+    let connections = broker.config.max_connections as u64;
+    (connections + OWN_FILES > files).then(|| {
+        format!("max_connections is {connections}, but only {files} files may be open; lower it, or raise LimitNOFILE")
+    })
 }
 
 /// Serve until `shutdown` is ready; requests that are being answered then are answered still.
@@ -103,8 +125,9 @@ async fn connection(
 ) {
     // Small answers must not wait for one another; a socket that refuses is slow, not wrong.
     drop(stream.set_nodelay(true));
-    let Some(tls) = tls else { return serve(broker, stream, peer, ended).await };
     let patience = Duration::from_secs(broker.config.request_seconds);
+    let stream = stall::Stalling::new(stream, patience);
+    let Some(tls) = tls else { return serve(broker, stream, peer, ended).await };
     // Whoever does not shake hands has nothing to be told.
     if let Ok(Ok(stream)) = timeout(patience, tls.accept(stream)).await {
         serve(broker, stream, peer, ended).await;
@@ -147,8 +170,11 @@ async fn sync_audit(broker: Arc<Broker>, mut ended: watch::Receiver<()>) {
             _ = ended.changed() => true,
         };
         let broker = broker.clone();
-        let synced = tokio::task::spawn_blocking(move || broker.admin.audit.sync()).await;
-        if let Ok(Err(error)) = synced {
+        let synced = tokio::task::spawn_blocking(move || {
+            let told = broker.audit_unlisted(broker.now()).map_err(|refusal| refusal.detail().to_owned());
+            told.and(broker.admin.audit.sync().map_err(|error| error.to_string()))
+        });
+        if let Ok(Err(error)) = synced.await {
             eprintln!("sealpod-kbs: {error}");
         }
         if last {

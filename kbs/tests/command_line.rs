@@ -3,6 +3,7 @@
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -165,6 +166,71 @@ fn a_dangerous_setting_is_announced_in_one_line() {
 }
 
 #[test]
+fn nothing_that_is_made_is_for_others_whatever_the_umask() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("new/kbs");
+    let script = format!(
+        "umask 000; k={}; d={}; $k init --tls-name localhost --dir $d && printf s | $k secret set a/b/c --file - --dir $d",
+        env!("CARGO_BIN_EXE_sealpod-kbs"),
+        path.display()
+    );
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    let broker = Broker { _directory: directory, path };
+    drop(broker.serve());
+    let mut left = vec![broker.path.parent().unwrap().to_owned()];
+    while let Some(path) = left.pop() {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0, "{} {mode:o}", path.display());
+        if path.is_dir() {
+            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+}
+
+#[test]
+fn a_key_that_others_may_read_and_a_policy_without_conditions_are_announced() {
+    let broker = Broker::init();
+    let open = broker.path.join("kek.bin");
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let policy = broker.file("yes.rego", b"package policy\ndefault allow = true\n");
+    let told = String::from_utf8(broker.run(&["policy", "set", &policy]).stderr).unwrap();
+    assert!(told.contains("DANGEROUS: the release policy says yes without any claim"), "{told}");
+    let mut server = broker.serve();
+    server.child.kill().unwrap();
+    let mut text = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.contains("kek.bin has mode 0644, others may use this key"), "{text}");
+    assert!(text.contains(&told), "{text}");
+}
+
+#[test]
+fn no_server_is_announced_that_cannot_serve() {
+    let broker = Broker::init();
+    std::fs::copy(broker.path.join("ca-key.pem"), broker.path.join("server-key.pem")).unwrap();
+    let output = broker.run(&["serve", "--listen", "127.0.0.1:0"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{text}");
+    assert!(text.contains("KeyMismatch"), "{text}");
+}
+
+#[test]
+fn more_connections_than_files_are_announced() {
+    let broker = Broker::init();
+    // A port that is taken ends the server after its warnings.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let script = format!(
+        "ulimit -n 256; exec {} serve --listen {} --dir {}",
+        env!("CARGO_BIN_EXE_sealpod-kbs"),
+        taken.local_addr().unwrap(),
+        broker.path.display()
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("max_connections is 768, but only 256 files may be open"), "{text}");
+}
+
+#[test]
 fn policy_and_reference_values_are_kept_as_they_were_given() {
     let broker = Broker::init();
     assert!(broker.ok(&["policy", "show"]).contains("default allow := false"));
@@ -172,11 +238,14 @@ fn policy_and_reference_values_are_kept_as_they_were_given() {
     let file = broker.file("p.rego", policy.as_bytes());
     broker.ok(&["policy", "set", &file]);
     assert_eq!(broker.ok(&["policy", "show"]), policy);
-    let document = serde_json::to_vec(&sealpod_testkit::Bundle::valid().reference()).unwrap();
+    let mut document = sealpod_testkit::Bundle::valid().reference();
+    document.description = "one\n\u{1b}[2Jline".to_owned();
+    let document = serde_json::to_vec(&document).unwrap();
     let file = broker.file("r.json", &document);
     let id = broker.ok(&["reference", "add", &file]).split(' ').next().unwrap().to_owned();
     assert_eq!(broker.ok(&["reference", "add", &file]).split(' ').next(), Some(id.as_str()));
-    assert_eq!(broker.ok(&["reference", "list"]).lines().count(), 1);
+    let list = broker.ok(&["reference", "list"]);
+    assert_eq!(list, format!("{id}  one\u{fffd}\u{fffd}[2Jline\n"));
     broker.ok(&["reference", "remove", &id]);
     assert_eq!(broker.ok(&["reference", "list"]), "");
     assert_eq!(broker.ok(&["evidence", "list"]), "");

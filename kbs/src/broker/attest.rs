@@ -1,6 +1,6 @@
 //! Attestation: evidence in, token out, with its archive record and audit line.
 
-use super::Broker;
+use super::{Broker, MAX_LISTED};
 use crate::audit::{Entry, Verdict};
 use crate::clock::rfc3339;
 use crate::crypto;
@@ -8,9 +8,7 @@ use crate::ear::{self, Appraised, Issue};
 use crate::http::refusal::{Finding, Kind, Refusal};
 use crate::sessions::{self, Session};
 use sealpod_evidence::rcar::protocol::Attestation;
-use sealpod_verifier::{
-    AttestationResult, Challenge, Input, TrustVector, UnixTime, VerifyError, parse_body, verify,
-};
+use sealpod_verifier::{AttestationResult, Challenge, Input, UnixTime, VerifyError, parse_body, verify};
 use serde_json::json;
 use std::sync::{Arc, PoisonError};
 
@@ -27,20 +25,16 @@ pub struct Attested {
 impl Broker {
     /// Appraise the answer to a challenge. Takes milliseconds of computing: not for an asynchronous thread.
     ///
-    /// The decision is in the audit log and the evidence in the archive before this returns.
+    /// The decision is in the audit log and the evidence in the archive before this returns; of very many refusals, their number.
     pub fn attest(&self, body: &[u8], challenge: &Challenge, peer: &str) -> Result<Attested, Refusal> {
         let now = self.now();
         let id = new_id(now)?;
         let attestation = match parse_body(body) {
             Ok(attestation) => attestation,
             Err(error) => {
-                let finding = Finding { id: Some(id.clone()), ..Finding::from(&error) };
-                self.audit_refusal(&id, &finding, Some(&error.trust_vector()), now, peer)?;
-                return Err(Refusal::found(
-                    Kind::SerdeError,
-                    finding,
-                    "send what KBS protocol 0.4.0 calls for",
-                ));
+                let next = "send what KBS protocol 0.4.0 calls for";
+                let refused = Refused { id: &id, body: None, error: &error, kind: Kind::SerdeError, next };
+                return Err(self.refuse(refused, now, peer)?);
             }
         };
         match self.appraise(&attestation, challenge, now)? {
@@ -57,11 +51,10 @@ impl Broker {
                 self.issue(&id, &attestation, &result, now)
             }
             Err(error) => {
-                self.archive(&id, body, Err(&error), now)?;
-                let finding = Finding { id: Some(id.clone()), ..Finding::from(&error) };
-                self.audit_refusal(&id, &finding, Some(&error.trust_vector()), now, peer)?;
                 let next = next_step(error.check.step());
-                Err(Refusal::found(Kind::AttestationError, finding, next))
+                let kind = Kind::AttestationError;
+                let refused = Refused { id: &id, body: Some(body), error: &error, kind, next };
+                Err(self.refuse(refused, now, peer)?)
             }
         }
     }
@@ -144,26 +137,52 @@ impl Broker {
         self.admin.audit.append(now, entry).map_err(Refusal::internal)
     }
 
-    fn audit_refusal(
-        &self,
-        id: &str,
-        finding: &Finding,
-        trust_vector: Option<&TrustVector>,
-        now: UnixTime,
-        peer: &str,
-    ) -> Result<(), Refusal> {
+    /// A refusal, with its archive record where the body parsed and its audit line, as far as this minute's are listed.
+    fn refuse(&self, refused: Refused<'_>, now: UnixTime, peer: &str) -> Result<Refusal, Refusal> {
+        let Refused { id, body, error, kind, next } = refused;
+        self.audit_unlisted(now)?;
+        let finding = Finding::from(error);
+        if !self.refusals.admit(now) {
+            return Ok(Refusal::found(kind, finding, next));
+        }
+        if let Some(body) = body {
+            self.archive(id, body, Err(error), now)?;
+        }
         let entry = Entry {
             id: Some(id),
             step: finding.step,
             check: Some(&finding.check),
             expected: Some(&finding.expected),
             found: Some(&finding.found),
-            trust_vector,
+            trust_vector: Some(&error.trust_vector()),
             peer: Some(peer),
+            ..Entry::new("attest", Verdict::Refuse)
+        };
+        self.audit(&entry, now)?;
+        Ok(Refusal::found(kind, Finding { id: Some(id.to_owned()), ..finding }, next))
+    }
+
+    /// Write down how many refusals of an earlier minute were not, if any were not.
+    pub(crate) fn audit_unlisted(&self, now: UnixTime) -> Result<(), Refusal> {
+        let Some(unlisted) = self.refusals.unlisted(now) else { return Ok(()) };
+        let entry = Entry {
+            check: Some("not-listed"),
+            expected: Some(&format!("at most {MAX_LISTED} refused attestations a minute")),
+            found: Some(&format!("{unlisted} more")),
             ..Entry::new("attest", Verdict::Refuse)
         };
         self.audit(&entry, now)
     }
+}
+
+/// What is said of a refused attestation.
+struct Refused<'a> {
+    id: &'a str,
+    /// The request, where it parsed.
+    body: Option<&'a [u8]>,
+    error: &'a VerifyError,
+    kind: Kind,
+    next: &'static str,
 }
 
 /// Ids sort by time, to the second.

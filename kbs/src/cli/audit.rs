@@ -1,6 +1,6 @@
 //! `audit`.
 
-use super::CliError;
+use super::{CliError, plain};
 use crate::audit;
 use crate::layout::Layout;
 use serde_json::Value;
@@ -58,8 +58,7 @@ fn human(line: &str) -> String {
         let (expected, found) = (text("expected").unwrap_or("-"), text("found").unwrap_or("-"));
         out.push(format!("({step}{check}: expected {expected}, found {found})"));
     }
-    // What a sender wrote must not move the reader's cursor.
-    out.join(" ").chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    plain(&out.join(" "))
 }
 
 #[cfg(test)]
@@ -68,7 +67,10 @@ mod tests {
 
     #[test]
     fn a_line_for_people_has_no_control_characters() {
-        let line = r#"{"time":"t","verdict":"refuse","action":"attest","step":14,"check":"foreign-file","expected":"x","found":"\u001b[2J"}"#;
-        assert_eq!(human(line), "t refuse attest (step 14, foreign-file: expected x, found \u{fffd}[2J)");
+        let line = r#"{"time":"t","verdict":"refuse","action":"attest","step":14,"check":"foreign-file","expected":"x","found":"\u001b[2J\u202e"}"#;
+        assert_eq!(
+            human(line),
+            "t refuse attest (step 14, foreign-file: expected x, found \u{fffd}[2J\u{fffd})"
+        );
     }
 }

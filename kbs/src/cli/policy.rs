@@ -5,7 +5,7 @@ use super::error::read;
 use crate::admin::{Admin, AdminError, By};
 use crate::clock::{Clock as _, SystemClock};
 use crate::layout::Layout;
-use crate::release::PolicyError;
+use crate::release::{Policy, PolicyError};
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -34,6 +34,9 @@ pub fn run(layout: &Layout, command: Command) -> Result<(), CliError> {
             let text = text.map_err(|e| AdminError::Policy(PolicyError::Syntax(e.to_string())))?;
             let id = admin.set_policy(By { peer: None, now: SystemClock.now() }, &text)?;
             writeln!(out, "{id}")?;
+            if let Some(warning) = Policy::compile(&text).ok().and_then(|policy| policy.warning()) {
+                eprintln!("sealpod-kbs: {warning}");
+            }
         }
         Command::Show => {
             let missing = || CliError::Missing {

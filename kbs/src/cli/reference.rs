@@ -1,7 +1,7 @@
 //! `reference`.
 
-use super::CliError;
 use super::error::read;
+use super::{CliError, plain};
 use crate::admin::{Admin, By};
 use crate::clock::{Clock as _, SystemClock};
 use crate::layout::Layout;
@@ -44,7 +44,7 @@ pub fn run(layout: &Layout, command: Command) -> Result<(), CliError> {
         }
         Command::List => {
             for (id, document) in admin.references()? {
-                writeln!(out, "{id}  {}", document.description)?;
+                writeln!(out, "{id}  {}", plain(&document.description))?;
             }
         }
         Command::Remove { ids } => {

@@ -6,6 +6,7 @@ use crate::broker::Broker;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::layout::Layout;
+use crate::release::bounds::STACK;
 use crate::{init, jwt, server};
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -39,11 +40,12 @@ pub fn serve(layout: Layout, arguments: &Args) -> Result<(), CliError> {
     let config = Config::load(&layout)?;
     let address = arguments.listen.unwrap_or(config.listen);
     let broker = Arc::new(Broker::open(layout, config, Box::new(SystemClock))?);
-    for warning in broker.warnings() {
+    server::check(&broker)?;
+    for warning in broker.warnings().into_iter().chain(server::warning(&broker)) {
         eprintln!("sealpod-kbs: {warning}");
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().thread_stack_size(STACK).build().map_err(CliError::Runtime)?;
     runtime.block_on(async {
         let listen = |source| CliError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;

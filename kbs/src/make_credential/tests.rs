@@ -41,6 +41,21 @@ fn only_a_storage_key_of_one_tpm_gets_a_credential() {
 }
 
 #[test]
+fn numbers_that_are_no_key_are_refused() {
+    // An even modulus, or a point beside the curve.
+    let mut spoiled = Tpm::default().ek_public();
+    *spoiled.last_mut().unwrap() ^= 1;
+    assert_eq!(make_credential(&public(&spoiled), b"n", &[7; 32]), Err(CredentialError::Key));
+    // A modulus or coordinate of zeros.
+    let length = spoiled.len();
+    spoiled[length - 32..].fill(0);
+    if let PublicKey::Rsa { modulus, .. } = public(&spoiled).key() {
+        spoiled[length - modulus.len()..].fill(0);
+    }
+    assert_eq!(make_credential(&public(&spoiled), b"n", &[7; 32]), Err(CredentialError::Key));
+}
+
+#[test]
 fn key_derivation_fills_any_length() {
     let key = kdf_a(HashAlg::Sha256, &[1; 32], "STORAGE", b"name", 256);
     let long = kdf_a(HashAlg::Sha256, &[1; 32], "STORAGE", b"name", 512);

@@ -181,7 +181,8 @@ pub fn write_new(path: &Path, bytes: &[u8], durability: Durability) -> Result<()
     Ok(())
 }
 
-fn sync_parent(path: &Path) -> Result<(), StorageError> {
+/// Have the directory entry of `path` on disk.
+pub fn sync_parent(path: &Path) -> Result<(), StorageError> {
     let parent = path.parent().unwrap_or(Path::new("."));
     File::open(parent).and_then(|directory| directory.sync_all()).map_err(io("cannot sync", parent))
 }

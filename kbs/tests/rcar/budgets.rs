@@ -2,6 +2,7 @@
 
 use crate::support::{Fixture, RESOURCE};
 use hyper::Method;
+use sealpod_kbs::broker::MAX_LISTED;
 use sealpod_kbs::config::Config;
 use sealpod_kbs::http::{MAX_ATTEST, MAX_AUTH};
 use sealpod_testkit::Bundle;
@@ -88,4 +89,24 @@ async fn what_is_not_http_is_answered_without_harm() {
     }
     let mut client = fixture.client().await;
     client.get(RESOURCE).await.refused(401, "TokenNotFound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn very_many_refusals_are_counted_and_not_listed() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.client().await;
+    client.challenge(&Bundle::valid()).await;
+    let before = fixture.audit().len();
+    for index in 0..MAX_LISTED + 5 {
+        let refused = client.send(Method::POST, "/kbs/v0/attest", "{}").await.refused(401, "SerdeError");
+        assert_eq!(refused["sealpod"]["id"].is_string(), index < MAX_LISTED, "{index}: {refused}");
+    }
+    assert_eq!((fixture.audit().len() - before) as u64, MAX_LISTED);
+    fixture.wait(60);
+    let refused = client.send(Method::POST, "/kbs/v0/attest", "{}").await.refused(401, "SerdeError");
+    let audit = fixture.audit();
+    let [.., told, last] = audit.as_slice() else { panic!() };
+    assert_eq!((told["check"].as_str(), told["found"].as_str()), (Some("not-listed"), Some("5 more")));
+    assert_eq!(last["id"], refused["sealpod"]["id"]);
+    assert_eq!((audit.len() - before) as u64, MAX_LISTED + 2);
 }
