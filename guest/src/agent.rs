@@ -6,12 +6,8 @@ use crate::machine::{self, Machine};
 use crate::reaper::Reaper;
 use crate::{pod, power};
 use std::process::ExitCode;
-use std::time::Duration;
 use tokio::runtime;
 use tokio::task::LocalSet;
-
-/// Time for the host's side to take what lies in the port's queue: nothing tells when it has.
-const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// Be PID 1. Anywhere else this only says so: it would mount over what is there and power off.
 pub fn boot() -> ExitCode {
@@ -28,7 +24,12 @@ pub fn boot() -> ExitCode {
         // Before there are threads: mounts, chroot and the IMA policy are for the whole process.
         let prepared = machine::prepare();
         match runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => LocalSet::new().block_on(&runtime, live(prepared)),
+            Ok(runtime) => {
+                // Dropped before the runtime is, whose end waits for tasks that block: one that hangs, or takes long over
+                // an image, must not keep the power on.
+                let _off = power::PowerOff;
+                LocalSet::new().block_on(&runtime, live(prepared));
+            }
             Err(error) => eprintln!("sealpod-guest: no runtime: {error}"),
         }
     });
@@ -60,7 +61,6 @@ async fn live(prepared: Result<Machine, GuestError>) {
         eprintln!("sealpod-guest: the host was not told: {unsent}");
     }
     link.close().await;
-    tokio::time::sleep(LAST_WORDS).await;
 }
 
 /// Run the pod so that a panic in it is one more refusal.

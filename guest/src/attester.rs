@@ -47,12 +47,15 @@ pub enum AttestError {
     /// A part of the evidence cannot be written as JSON.
     #[error("evidence does not serialise: {0}")]
     Json(#[from] serde_json::Error),
+    /// The evidence cannot be bound to the challenge.
+    #[error(transparent)]
+    Binding(#[from] binding::BindingError),
 }
 
 /// What the broker's client needs of an Attester.
 pub trait Gather: Send {
-    /// The keys to name at `/auth`.
-    fn keys(&self) -> AuthRequest;
+    /// The keys to name at `/auth`. Blocks: they may have to be made first.
+    fn keys(&mut self) -> Result<AuthRequest, AttestError>;
 
     /// All evidence for this challenge and channel key, as `/attest` takes it.
     fn attest(
@@ -88,15 +91,17 @@ impl Attester {
         }
         let activated =
             self.tpm.activate_credential(&credential.credential_blob.0, &credential.encrypted_secret.0)?;
-        let svsm = self.tsm.vtpm_service(&binding::svsm_nonce(nonce, key))?;
-        let quoted = self.tpm.quote(&binding::quote_nonce(nonce, key), &QUOTED_PCRS)?;
+        let svsm = self.tsm.vtpm_service(&binding::svsm_nonce(nonce, key)?)?;
+        let quoted = self.tpm.quote(&binding::quote_nonce(nonce, key)?, &QUOTED_PCRS)?;
+        let keys = self.tpm.keys()?;
+        let (ek_public, ak_public) = (Base64(keys.ek_public.clone()), Base64(keys.ak_public.clone()));
         // The logs are read after the quote, so that they hold at least what it covers; the verifier takes the
         // prefix that replays.
         let values = quoted.pcrs.iter().map(|(pcr, value)| (*pcr, value.to_string())).collect();
         Ok(TpmEvidence {
             version: SEALPOD_VERSION,
-            ak_public: Base64(self.tpm.ak_public().to_vec()),
-            ek_public: Base64(self.tpm.ek_public().to_vec()),
+            ak_public,
+            ek_public,
             activated_credential: Base64(activated),
             quote: Quote { message: Base64(quoted.message), signature: Base64(quoted.signature) },
             pcrs: BTreeMap::from([(QUOTED_BANK.to_owned(), values)]),
@@ -109,13 +114,14 @@ impl Attester {
 }
 
 impl Gather for Attester {
-    fn keys(&self) -> AuthRequest {
-        AuthRequest {
+    fn keys(&mut self) -> Result<AuthRequest, AttestError> {
+        let keys = self.tpm.keys()?;
+        Ok(AuthRequest {
             version: SEALPOD_VERSION,
-            ek_public: Base64(self.tpm.ek_public().to_vec()),
-            ak_public: Base64(self.tpm.ak_public().to_vec()),
+            ek_public: Base64(keys.ek_public.clone()),
+            ak_public: Base64(keys.ak_public.clone()),
             ek_certificate: None,
-        }
+        })
     }
 
     /// The primary report is asked for last: its report data covers the text of everything else.
@@ -128,7 +134,7 @@ impl Gather for Attester {
         let key_json = serde_json::to_value(key)?;
         let tpm = self.tpm_evidence(nonce, &key_json, credential)?;
         let additional_evidence = serde_json::to_string(&AdditionalEvidence { tpm })?;
-        let report = self.tsm.report(&binding::report_data(nonce, &key_json, &additional_evidence))?;
+        let report = self.tsm.report(&binding::report_data(nonce, &key_json, &additional_evidence)?)?;
         let primary = SnpEvidence { report: Base64(report.report), certificates: Base64(report.auxiliary) };
         Ok(Attestation {
             init_data: Some(InitData { format: "toml".to_owned(), body: self.initdata.text().to_owned() }),

@@ -1,10 +1,12 @@
 //! The OCI runtime bundle of one container: what it may do inside the guest.
 
+use crate::seccomp;
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
     Capabilities, Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxDeviceCgroupBuilder,
-    LinuxNamespaceBuilder, LinuxNamespaceType, LinuxResourcesBuilder, Mount, MountBuilder, ProcessBuilder,
-    RootBuilder, Spec, SpecBuilder, UserBuilder, get_default_maskedpaths, get_default_readonly_paths,
+    LinuxMemoryBuilder, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder, LinuxResourcesBuilder,
+    Mount, MountBuilder, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
+    get_default_maskedpaths, get_default_readonly_paths,
 };
 use sealpod_evidence::workload::ContainerSpec;
 use std::path::{Component, Path, PathBuf};
@@ -34,8 +36,18 @@ const NAMESPACES: [LinuxNamespaceType; 5] = [
 ];
 
 /// Masked beside the runtime specification's defaults: the kernel's own doors.
-const MORE_MASKED: [&str; 4] =
-    ["/proc/kallsyms", "/proc/kpagecount", "/sys/kernel/security", "/sys/kernel/config"];
+const MORE_MASKED: [&str; 7] = [
+    "/proc/kallsyms",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
+    "/proc/kpagecgroup",
+    "/proc/dynamic_debug",
+    "/sys/kernel/security",
+    "/sys/kernel/config",
+];
+
+/// Most processes and threads: beyond what one service uses, and far from what fills the kernel's own tables.
+const MAX_PIDS: i64 = 4096;
 
 /// Why no bundle was made.
 #[derive(Debug, thiserror::Error)]
@@ -64,16 +76,22 @@ pub struct SecretMountPoint {
     pub destination: String,
 }
 
-/// Write `config.json` into `directory`; the root file system is `directory/rootfs`.
+/// Write `config.json` into `directory`; the root file system is `directory/rootfs`. The container may take `memory`
+/// bytes.
 pub fn write(
     directory: &Path,
     spec: &ContainerSpec,
     secrets: &[SecretMountPoint],
+    memory: u64,
 ) -> Result<(), BundleError> {
-    Ok(runtime_spec(spec, secrets)?.save(directory.join("config.json"))?)
+    Ok(runtime_spec(spec, secrets, memory)?.save(directory.join("config.json"))?)
 }
 
-fn runtime_spec(spec: &ContainerSpec, secrets: &[SecretMountPoint]) -> Result<Spec, BundleError> {
+fn runtime_spec(
+    spec: &ContainerSpec,
+    secrets: &[SecretMountPoint],
+    memory: u64,
+) -> Result<Spec, BundleError> {
     if spec.args.is_empty() {
         return Err(BundleError::NoArgs);
     }
@@ -95,6 +113,8 @@ fn runtime_spec(spec: &ContainerSpec, secrets: &[SecretMountPoint]) -> Result<Sp
         .no_new_privileges(true)
         .capabilities(capabilities)
         .rlimits(Vec::new())
+        // PID 1's own would be inherited, and with it nothing could be killed.
+        .oom_score_adj(0)
         .build()?;
     Ok(SpecBuilder::default()
         .version("1.0.2")
@@ -102,31 +122,38 @@ fn runtime_spec(spec: &ContainerSpec, secrets: &[SecretMountPoint]) -> Result<Sp
         .root(RootBuilder::default().path("rootfs").readonly(false).build()?)
         .hostname("sealpod")
         .mounts(mounts(secrets)?)
-        .linux(linux()?)
+        .linux(linux(memory)?)
         .build()?)
 }
 
-fn linux() -> Result<oci_spec::runtime::Linux, BundleError> {
+fn linux(memory: u64) -> Result<oci_spec::runtime::Linux, BundleError> {
     let namespaces = NAMESPACES
         .iter()
         .map(|kind| LinuxNamespaceBuilder::default().typ(*kind).build())
         .collect::<Result<Vec<_>, _>>()?;
     let no_devices = LinuxDeviceCgroupBuilder::default().allow(false).access("rwm").build()?;
+    let resources = LinuxResourcesBuilder::default()
+        .devices(vec![no_devices])
+        .memory(LinuxMemoryBuilder::default().limit(i64::try_from(memory).unwrap_or(i64::MAX)).build()?)
+        .pids(LinuxPidsBuilder::default().limit(MAX_PIDS).build()?);
     let mut masked = get_default_maskedpaths();
     masked.extend(MORE_MASKED.map(str::to_owned));
     Ok(LinuxBuilder::default()
         .namespaces(namespaces)
-        .resources(LinuxResourcesBuilder::default().devices(vec![no_devices]).build()?)
+        .resources(resources.build()?)
+        .seccomp(seccomp::profile()?)
         .cgroups_path("/sealpod/container")
         .masked_paths(masked)
         .readonly_paths(get_default_readonly_paths())
         .build()?)
 }
 
+/// All of them `noexec`: a tmpfs does not tell IMA about writes through a mapping (see [`crate::init::CONTAINERS`]), so that
+/// what was measured there once could be exchanged and executed again.
 fn mounts(secrets: &[SecretMountPoint]) -> Result<Vec<Mount>, BundleError> {
     const TABLE: [(&str, &str, &str); 6] = [
         ("proc", "/proc", "nosuid,noexec,nodev"),
-        ("tmpfs", "/dev", "nosuid,strictatime,mode=755,size=65536k"),
+        ("tmpfs", "/dev", "nosuid,noexec,strictatime,mode=755,size=65536k"),
         ("devpts", "/dev/pts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620"),
         ("tmpfs", "/dev/shm", "nosuid,noexec,nodev,mode=1777,size=16m"),
         ("sysfs", "/sys", "nosuid,noexec,nodev,ro"),
@@ -178,7 +205,7 @@ mod tests {
     }
 
     fn config(secrets: &[SecretMountPoint]) -> Value {
-        serde_json::to_value(runtime_spec(&spec(), secrets).unwrap()).unwrap()
+        serde_json::to_value(runtime_spec(&spec(), secrets, 1 << 26).unwrap()).unwrap()
     }
 
     #[test]
@@ -211,6 +238,24 @@ mod tests {
     }
 
     #[test]
+    fn the_container_has_limits_and_is_killed_before_pid_1() {
+        let config = config(&[]);
+        assert_eq!(config["linux"]["resources"]["memory"]["limit"], 1 << 26);
+        assert_eq!(config["linux"]["resources"]["pids"]["limit"], MAX_PIDS);
+        assert_eq!(config["process"]["oomScoreAdj"], 0);
+        assert_eq!(config["linux"]["seccomp"], serde_json::to_value(seccomp::profile().unwrap()).unwrap());
+    }
+
+    #[test]
+    fn nothing_can_be_executed_from_a_mount_but_the_root() {
+        let secret = SecretMountPoint { source: "/run/s/0".into(), destination: "/run/key".into() };
+        let config = config(&[secret]);
+        for mount in config["mounts"].as_array().unwrap() {
+            assert!(mount["options"].as_array().unwrap().contains(&json!("noexec")), "{mount}");
+        }
+    }
+
+    #[test]
     fn secrets_are_bound_read_only() {
         let secret = SecretMountPoint { source: "/run/s/0".into(), destination: "/run/key".into() };
         let config = config(&[secret]);
@@ -223,10 +268,13 @@ mod tests {
     fn relative_and_climbing_paths_are_refused() {
         for path in ["run/key", "/run/../key", ""] {
             let secret = SecretMountPoint { source: "/s".into(), destination: path.into() };
-            assert!(matches!(runtime_spec(&spec(), &[secret]), Err(BundleError::Path { .. })), "{path}");
+            assert!(
+                matches!(runtime_spec(&spec(), &[secret], 1 << 26), Err(BundleError::Path { .. })),
+                "{path}"
+            );
         }
         let mut other = spec();
         other.args.clear();
-        assert!(matches!(runtime_spec(&other, &[]), Err(BundleError::NoArgs)));
+        assert!(matches!(runtime_spec(&other, &[], 1 << 26), Err(BundleError::NoArgs)));
     }
 }

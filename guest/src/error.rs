@@ -9,6 +9,7 @@ use crate::image::ImageError;
 use crate::init::InitError;
 use crate::initdata::DiskError;
 use crate::link::LinkError;
+use crate::memory::MemoryError;
 use crate::modules::ModuleError;
 use crate::rcar::{RcarError, Verdict};
 use crate::tpm::TpmError;
@@ -56,6 +57,9 @@ pub enum GuestError {
     /// What the host asked for.
     #[error(transparent)]
     Workload(#[from] WorkloadError),
+    /// Memory for image and container.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// The image.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -99,6 +103,7 @@ impl GuestError {
             Self::BootLog(_) => "boot-log",
             Self::Link(_) => "channel",
             Self::Workload(_) => "workload",
+            Self::Memory(_) => "memory",
             Self::Image(_) => "image",
             Self::Prepare { .. } => "prepare",
             Self::Rcar(RcarError::Attest(_) | RcarError::Aborted) => "evidence",

@@ -16,9 +16,22 @@ const SETTINGS: &[(&str, &str)] = &[
     ("/proc/sys/kernel/io_uring_disabled", "2"),
     ("/proc/sys/kernel/unprivileged_bpf_disabled", "1"),
     ("/proc/sys/vm/unprivileged_userfaultfd", "0"),
+    // Files without a name, on a tmpfs inside the kernel: like any tmpfs they can be exchanged after they were measured,
+    // so none may be executed.
+    ("/proc/sys/vm/memfd_noexec", "2"),
     // What the kernel tells about itself.
     ("/proc/sys/kernel/dmesg_restrict", "1"),
     ("/proc/sys/kernel/kptr_restrict", "2"),
+    // The kernel's messages can hold names that a container chose, and the console is the host's to read. Only a panic is
+    // printed from here on; refusals are written to the console by PID 1 itself.
+    ("/proc/sys/kernel/printk", "1 1 1 1"),
+    // Keys that the host presses.
+    ("/proc/sys/kernel/sysrq", "0"),
+    // Whoever takes the memory is killed, and never PID 1.
+    ("/proc/self/oom_score_adj", "-1000"),
+    // No door: starting a container waits for many RCU grace periods, and one at its leisure takes some ticks
+    // (kernel documentation, ABI/testing/sysfs-kernel-rcu).
+    ("/sys/kernel/rcu_expedited", "1"),
 ];
 
 /// Close them. A kernel that lacks a feature lacks its setting, and that is as good; a setting that is there and

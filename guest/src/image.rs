@@ -5,8 +5,9 @@
 
 use crate::files::FileError;
 use archive::{Archive, ArchiveError};
+use budget::{Budget, Exhausted};
 use layer::LayerError;
-use manifest::{Contents, ManifestError};
+use manifest::{Contents, LayerBlob, ManifestError};
 use rootfs::Rootfs;
 use sealpod_evidence::workload::ImageDigest;
 use sha2::{Digest as _, Sha256};
@@ -15,6 +16,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 pub mod archive;
+pub mod budget;
 pub mod layer;
 pub mod manifest;
 pub mod rootfs;
@@ -72,6 +74,9 @@ pub enum ImageError {
     /// The manifest or configuration is refused.
     #[error("image manifest: {0}")]
     Manifest(#[from] ManifestError),
+    /// The blobs alone do not fit into memory.
+    #[error("image: {0}")]
+    Memory(#[from] Exhausted),
     /// A layer is refused.
     #[error("layer {index} ({digest}): {source}")]
     Layer {
@@ -84,22 +89,32 @@ pub enum ImageError {
     },
 }
 
-/// Unpack the image with this digest into the empty directory `root`.
+/// Unpack the image with this digest into the empty directory `root`, taking at most `memory` bytes.
 ///
 /// Proves, when it succeeds, that every file comes from a blob whose digest hangs from `digest`. A blob is copied out of
 /// the host's reach before it is digested, so the host cannot exchange it between check and use.
-pub fn unpack(disk: &Path, digest: ImageDigest, scratch: &Path, root: &Path) -> Result<(), ImageError> {
+pub fn unpack(
+    disk: &Path,
+    digest: ImageDigest,
+    scratch: &Path,
+    root: &Path,
+    memory: u64,
+) -> Result<(), ImageError> {
+    let budget = Budget::new(memory);
     let file = File::open(disk).map_err(|e| FileError::io("open", disk, e))?;
     let mut archive = Archive::index(file)?;
     let manifest = document(&mut archive, digest, None)?;
     let contents = Contents::parse_manifest(&manifest)?;
     let config = document(&mut archive, contents.config.digest, Some(contents.config.size))?;
     let diff_ids = contents.check_config(&config)?;
-    let mut rootfs = Rootfs::open(root).map_err(|e| FileError::io("open", root, e))?;
+    let mut rootfs = Rootfs::open(root, &budget).map_err(|e| FileError::io("open", root, e))?;
     for (index, (blob, diff_id)) in contents.layers.iter().zip(diff_ids).enumerate() {
-        let copy = Copy::make(&mut archive, blob.digest, blob.size, scratch)?;
-        layer::apply(copy.file()?, blob.compression, diff_id, &mut rootfs)
-            .map_err(|source| ImageError::Layer { index, digest: blob.digest, source })?;
+        let copy = Copy::make(&mut archive, *blob, scratch, &budget)?;
+        layer::apply(copy.file()?, blob, diff_id, &mut rootfs).map_err(|source| ImageError::Layer {
+            index,
+            digest: blob.digest,
+            source,
+        })?;
     }
     Ok(())
 }
@@ -152,21 +167,25 @@ fn copy_blob<D: Read + Seek>(
 }
 
 /// A checked copy of one blob in guest memory; removed when dropped.
-struct Copy {
+struct Copy<'a> {
     path: PathBuf,
+    size: u64,
+    budget: &'a Budget,
 }
 
-impl Copy {
+impl<'a> Copy<'a> {
     fn make<D: Read + Seek>(
         archive: &mut Archive<D>,
-        digest: ImageDigest,
-        size: u64,
+        blob: LayerBlob,
         scratch: &Path,
+        budget: &'a Budget,
     ) -> Result<Self, ImageError> {
-        let copy = Self { path: scratch.join("layer") };
+        // Exactly this much is copied, or it is refused.
+        budget.take(blob.size)?;
+        let copy = Self { path: scratch.join("layer"), size: blob.size, budget };
         let create = File::options().write(true).create_new(true).open(&copy.path);
         let mut file = create.map_err(|e| FileError::io("create", &copy.path, e))?;
-        copy_blob(archive, digest, Some(size), &mut file)?;
+        copy_blob(archive, blob.digest, Some(blob.size), &mut file)?;
         Ok(copy)
     }
 
@@ -175,10 +194,11 @@ impl Copy {
     }
 }
 
-impl Drop for Copy {
+impl Drop for Copy<'_> {
     fn drop(&mut self) {
         // It holds nothing secret; a copy left behind makes the next `create_new` fail, visibly.
         let _ = std::fs::remove_file(&self.path);
+        self.budget.give_back(self.size);
     }
 }
 

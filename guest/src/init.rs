@@ -1,6 +1,7 @@
 //! The mount table of PID 1, and a root that containers can pivot away from.
 
 use nix::mount::{MsFlags, mount};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,7 +9,12 @@ use std::path::{Path, PathBuf};
 
 /// Where everything the guest makes lives.
 pub const RUN: &str = "/run/sealpod";
-/// Where containers' file systems live: its own tmpfs, so that an image cannot fill [`RUN`].
+/// Where containers' file systems live: its own mount, so that an image cannot fill [`RUN`].
+///
+/// A ramfs, not a tmpfs. IMA measures a file anew after it was open for writing unless the file's change counter says
+/// that nothing was written, and a tmpfs does not count writes through a shared mapping: a container could measure a good
+/// program, exchange its content through a mapping and execute it again, without an entry. A ramfs has no such counter, so
+/// IMA takes every writer for a change.
 pub const CONTAINERS: &str = "/run/sealpod/containers";
 /// Where fetched secrets live: its own tmpfs, so that they are never beside an image's files.
 pub const SECRETS: &str = "/run/sealpod/secrets";
@@ -34,6 +40,11 @@ pub enum InitError {
         /// The system's answer.
         source: nix::Error,
     },
+    /// The root is a file system whose changes IMA can miss.
+    #[error(
+        "the root is a tmpfs, on which IMA can miss changes; start the guest with the command line of its image's manifest (it has rootfstype=ramfs)"
+    )]
+    Tmpfs,
     /// The root could not be bound over itself.
     #[error("cannot move the root ({step}): {source}")]
     Root {
@@ -79,18 +90,25 @@ const TABLE: &[Entry] = &[
     entry("tmpfs", "/tmp", QUIET, Some("mode=1777,size=16m")),
     entry("securityfs", "/sys/kernel/security", QUIET, None),
     entry("cgroup2", "/sys/fs/cgroup", QUIET, None),
-    entry("tmpfs", CONTAINERS, MsFlags::MS_NODEV, Some("mode=0711,size=80%")),
+    // No size can be given: `image::budget` and the container's cgroup are the limits.
+    entry("ramfs", CONTAINERS, MsFlags::MS_NODEV, Some("mode=0711")),
     entry("tmpfs", SECRETS, QUIET, Some("mode=0700,size=16m")),
 ];
 
-/// Make the root a mount that `pivot_root` can leave, then mount [`TABLE`].
+/// Make the root a mount that `pivot_root` can leave, mount [`TABLE`], and leave the root itself read-only.
 ///
 /// An initramfs is the kernel's `rootfs`, which `pivot_root(2)` refuses to leave. Without it a container
 /// would be confined by `chroot` alone. A recursive bind of `/` moved over `/` is an ordinary mount with a parent.
 /// Whatever is mounted already stays as it is.
 pub fn mounts() -> Result<(), InitError> {
+    check_root(Path::new("/"))?;
     rebind_root()?;
-    TABLE.iter().try_for_each(mount_entry)
+    TABLE.iter().try_for_each(mount_entry)?;
+    // Nothing of the guest image changes from here on. crun, too, sees that no container could overwrite it, and need not
+    // execute a copy of itself.
+    let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    mount(None::<&str>, "/", None::<&str>, read_only, None::<&str>)
+        .map_err(|source| InitError::Root { step: "read-only", source })
 }
 
 /// Mount configfs once the modules that bring it are in; absent where the kernel has none.
@@ -99,6 +117,13 @@ pub fn mount_configfs() -> Result<(), InitError> {
         return Ok(());
     }
     mount_entry(&entry("configfs", "/sys/kernel/config", QUIET, None))
+}
+
+/// A root on tmpfs has the weakness that [`CONTAINERS`] describes, and makes crun execute a copy of itself from a memory file,
+/// which is not allowed here.
+fn check_root(root: &Path) -> Result<(), InitError> {
+    let found = statfs(root).map_err(|source| InitError::Root { step: "statfs", source })?;
+    if found.filesystem_type() == TMPFS_MAGIC { Err(InitError::Tmpfs) } else { Ok(()) }
 }
 
 fn rebind_root() -> Result<(), InitError> {
@@ -161,5 +186,21 @@ mod tests {
             .map(|e| e.path)
             .collect();
         assert_eq!(executable, [CONTAINERS]);
+    }
+
+    #[test]
+    fn a_root_on_tmpfs_is_refused() {
+        assert!(matches!(check_root(Path::new("/dev/shm")), Err(InitError::Tmpfs)));
+        assert!(check_root(Path::new("/proc")).is_ok());
+    }
+
+    #[test]
+    fn what_a_container_can_change_and_execute_is_measured_again() {
+        // tmpfs has a change counter (STATX_CHANGE_COOKIE) that writes through a shared mapping do not move, and IMA
+        // believes it; ramfs has none.
+        let of = |path| TABLE.iter().find(|e| e.path == path).map(|e| e.fs_type);
+        assert_eq!(of(CONTAINERS), Some("ramfs"));
+        let executable = TABLE.iter().filter(|e| !e.flags.contains(MsFlags::MS_NOEXEC));
+        assert!(executable.map(|e| e.fs_type).eq(["ramfs"]));
     }
 }

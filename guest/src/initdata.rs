@@ -7,6 +7,7 @@ use flate2::bufread::GzDecoder;
 use sealpod_evidence::bytes::{HexArray, Sha256Digest};
 use sealpod_evidence::initdata::{DISK_MAGIC, Initdata, InitdataError, MAX_LEN};
 use sealpod_evidence::snp::report::{Report, ReportError};
+use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -74,28 +75,40 @@ pub enum DiskError {
 
 /// Read the initdata disk; `None` where the host attached none.
 ///
-/// Proves nothing yet about who wrote it: see [`check_host_data`].
-pub fn read_disk() -> Result<Option<Initdata>, DiskError> {
+/// 1. decompress;
+/// 2. where there is a TEE, compare the digest with HOST_DATA of this guest's own report: it is what the guest was
+///    launched with;
+/// 3. only then parse.
+///
+/// That the owner accepts this digest is for the broker to say. Without a TEE it proves nothing about who wrote it.
+pub fn read(tsm: Option<&Tsm>) -> Result<Option<Initdata>, DiskError> {
     let Some(path) = block::find(block::INITDATA) else {
         return Ok(None);
     };
     let file = File::open(&path).map_err(|e| FileError::io("open", &path, e))?;
-    parse_disk(file, &path).map(Some)
+    let bytes = read_disk(file, &path)?;
+    if let Some(tsm) = tsm {
+        let report = Report::parse(&tsm.report(&[0; 64])?.report)?;
+        check_host_data(&bytes, HexArray(report.host_data()))?;
+    }
+    parse(bytes).map(Some)
 }
 
-/// Compare with HOST_DATA of this guest's own report: initdata is what the guest was launched with.
-///
-/// That the owner accepts this digest is for the broker to say.
-pub fn check_host_data(initdata: &Initdata, tsm: &Tsm) -> Result<(), DiskError> {
-    let report = Report::parse(&tsm.report(&[0; 64])?.report)?;
-    let expected = HexArray(report.host_data());
-    if expected != initdata.digest() {
-        return Err(DiskError::HostData { expected, found: initdata.digest() });
+fn check_host_data(text: &[u8], expected: Sha256Digest) -> Result<(), DiskError> {
+    let found = HexArray(Sha256::digest(text).into());
+    if found != expected {
+        return Err(DiskError::HostData { expected, found });
     }
     Ok(())
 }
 
-fn parse_disk(mut disk: impl Read, path: &Path) -> Result<Initdata, DiskError> {
+fn parse(text: Vec<u8>) -> Result<Initdata, DiskError> {
+    let text = String::from_utf8(text).map_err(|_| DiskError::Text)?;
+    Ok(Initdata::parse(&text)?)
+}
+
+/// The decompressed text, believed by nobody yet.
+fn read_disk(mut disk: impl Read, path: &Path) -> Result<Vec<u8>, DiskError> {
     let mut field = || -> Result<[u8; 8], FileError> {
         let mut bytes = [0; 8];
         disk.read_exact(&mut bytes).map_err(|e| FileError::io("read", path, e))?;
@@ -121,8 +134,7 @@ fn parse_disk(mut disk: impl Read, path: &Path) -> Result<Initdata, DiskError> {
     if left != 0 {
         return Err(DiskError::Trailing { found: left });
     }
-    let text = String::from_utf8(text).map_err(|_| DiskError::Text)?;
-    Ok(Initdata::parse(&text)?)
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -147,7 +159,7 @@ mod tests {
     }
 
     fn parse(bytes: &[u8]) -> Result<Initdata, DiskError> {
-        parse_disk(bytes, Path::new("disk"))
+        super::parse(read_disk(bytes, Path::new("disk"))?)
     }
 
     fn text() -> String {
@@ -175,6 +187,15 @@ mod tests {
         assert!(matches!(parse(&good[..40]), Err(DiskError::Gzip(_))));
         assert!(matches!(parse(&disk(&gzip(&[0xff, 0xfe]))), Err(DiskError::Text)));
         assert!(matches!(parse(&disk(&gzip(b"x = "))), Err(DiskError::Document(_))));
+    }
+
+    #[test]
+    fn the_digest_that_is_compared_is_the_documents() {
+        let initdata = Initdata::parse(&text()).unwrap();
+        check_host_data(text().as_bytes(), initdata.digest()).unwrap();
+        // What does not even parse is refused for its digest.
+        let error = check_host_data(b"x = ", initdata.digest()).unwrap_err();
+        assert!(matches!(error, DiskError::HostData { expected, .. } if expected == initdata.digest()));
     }
 
     #[test]

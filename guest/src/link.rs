@@ -7,9 +7,11 @@ use crate::rcar::http::{Connector, Stream};
 use mux::Mux;
 use port::Port;
 use sealpod_channel::{Command, Event, FrameError, StreamName};
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 
 pub mod mux;
@@ -17,6 +19,9 @@ pub mod port;
 
 /// Commands that may wait: the host sends few, and a flood only slows its own stream.
 const PENDING_COMMANDS: usize = 4;
+
+/// How long the host's side may take to read the end of it all.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why the channel does not work.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +64,7 @@ pub enum LinkError {
 pub struct Link {
     mux: Mux,
     events: Mutex<mux::MuxStream>,
+    port: Option<File>,
 }
 
 /// What the host wishes, in order.
@@ -74,7 +80,10 @@ impl Commands {
 impl Link {
     /// Open the port and the two streams that are always there.
     pub async fn open() -> Result<(Self, Commands), LinkError> {
-        Self::over(Port::open(sealpod_channel::PORT_NAME).await?).await
+        let (port, watch) = Port::open(sealpod_channel::PORT_NAME).await?;
+        let (mut link, commands) = Self::over(port).await?;
+        link.port = Some(watch);
+        Ok((link, commands))
     }
 
     async fn over(port: impl Stream) -> Result<(Self, Commands), LinkError> {
@@ -96,7 +105,7 @@ impl Link {
                 }
             }
         });
-        Ok((Self { mux, events }, Commands(commands)))
+        Ok((Self { mux, events, port: None }, Commands(commands)))
     }
 
     /// Tell the host.
@@ -123,11 +132,14 @@ impl Link {
 
     /// Say goodbye and let everything that was written reach the host.
     pub async fn close(self) {
-        let Self { mux, events } = self;
+        let Self { mux, events, port } = self;
         let mut events = events.into_inner();
         // Errors mean that the host is gone, and then there is nobody to tell.
         let _ = tokio::io::AsyncWriteExt::shutdown(&mut events).await;
         mux.close().await;
+        if let Some(port) = port {
+            port::wait_for_hang_up(&port, LAST_WORDS).await;
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::attester;
 use crate::error::GuestError;
 use crate::tpm::Tpm;
-use crate::tsm::Tsm;
-use crate::{hardening, ima_policy, init, initdata, loopback, modules};
+use crate::tsm::{Tsm, TsmError};
+use crate::{hardening, ima_policy, init, initdata, loopback, modules, processor};
 use sealpod_evidence::initdata::Initdata;
 use sealpod_evidence::rcar::PCR_INITDATA;
 
@@ -27,25 +27,49 @@ pub struct Machine {
 /// 3. modules, thereby measured, and configfs;
 /// 4. kernel doors closed;
 /// 5. loopback;
-/// 6. the vTPM and its keys;
-/// 7. initdata, which must be what the TEE's report names;
-/// 8. its digest into PCR 8.
+/// 6. the TEE's reports, which a confidential machine must have;
+/// 7. initdata, which must be what the report names;
+/// 8. the vTPM, and the digest of initdata into PCR 8.
 pub fn prepare() -> Result<Machine, GuestError> {
     init::mounts()?;
     ima_policy::load()?;
-    modules::load_all()?;
+    let sign = processor::confidential();
+    modules::load_all(sign.is_some())?;
     init::mount_configfs()?;
     hardening::apply().map_err(GuestError::Hardening)?;
     loopback::up().map_err(GuestError::Loopback)?;
+    let tsm = find_tsm(sign)?;
+    let initdata = initdata::read(tsm.as_ref())?;
     let mut tpm = Tpm::open()?;
-    let tsm = Tsm::find()?;
-    let initdata = initdata::read_disk()?;
-    if let (Some(initdata), Some(tsm)) = (&initdata, &tsm) {
-        initdata::check_host_data(initdata, tsm)?;
-    }
     if let (Some(initdata), Some(tpm)) = (&initdata, &mut tpm) {
         tpm.extend(PCR_INITDATA, &initdata.digest())?;
     }
     let boot_log = attester::boot_log().map_err(GuestError::BootLog)?;
     Ok(Machine { tpm, tsm, initdata, boot_log })
+}
+
+/// Where the processor says that this is a confidential machine, one without reports is refused: initdata could not be
+/// compared with HOST_DATA, and the pod would run on the host's word.
+fn find_tsm(sign: Option<&'static str>) -> Result<Option<Tsm>, TsmError> {
+    match (Tsm::find()?, sign) {
+        (None, Some(sign)) => Err(TsmError::NoReports { sign }),
+        (tsm, _) => Ok(tsm),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confidential_machine_without_reports_is_refused() {
+        if std::path::Path::new(crate::tsm::REPORTS).exists() {
+            eprintln!("skipped: this machine has TEE reports");
+            return;
+        }
+        assert!(find_tsm(None).unwrap().is_none());
+        let error = find_tsm(Some("sev_snp")).err().unwrap();
+        assert!(matches!(error, TsmError::NoReports { sign: "sev_snp" }));
+        assert_eq!(GuestError::from(error).stage(), "tee");
+    }
 }

@@ -13,6 +13,10 @@ pub const DIRECTORY: &str = "/usr/lib/sealpod/modules";
 /// without them is noticed when a report is asked for.
 const OPTIONAL_HARDWARE: &[&str] = &["sev-guest", "sev_guest", "tdx-guest", "tdx_guest"];
 
+/// What only a confidential machine needs. Each module's signature is checked and its content measured, so what is not
+/// needed is not loaded.
+const CONFIDENTIAL: &[&str] = &["configfs", "tsm", "sev-guest", "sev_guest", "tdx-guest", "tdx_guest"];
+
 /// Why the modules are not all in.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
@@ -37,9 +41,10 @@ pub enum ModuleError {
     },
 }
 
-/// Load all of [`DIRECTORY`]; an image without modules has no such directory.
-pub fn load_all() -> Result<(), ModuleError> {
-    list(Path::new(DIRECTORY))?.iter().try_for_each(|path| load(path))
+/// Load all of [`DIRECTORY`] that this machine needs; an image without modules has no such directory.
+pub fn load_all(confidential: bool) -> Result<(), ModuleError> {
+    let paths = list(Path::new(DIRECTORY))?;
+    paths.iter().filter(|path| is_needed(path, confidential)).try_for_each(|path| load(path))
 }
 
 fn list(directory: &Path) -> Result<Vec<PathBuf>, ModuleError> {
@@ -64,10 +69,18 @@ fn load(path: &Path) -> Result<(), ModuleError> {
     }
 }
 
+fn is_needed(path: &Path, confidential: bool) -> bool {
+    confidential || !CONFIDENTIAL.contains(&name(path))
+}
+
 fn is_optional(path: &Path) -> bool {
+    OPTIONAL_HARDWARE.contains(&name(path))
+}
+
+/// `name` of `NNN-name.ko`.
+fn name(path: &Path) -> &str {
     let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
-    let name = stem.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches('-');
-    OPTIONAL_HARDWARE.contains(&name)
+    stem.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches('-')
 }
 
 #[cfg(test)]
@@ -92,6 +105,19 @@ mod tests {
         assert!(is_optional(Path::new("/x/sev_guest.ko")));
         assert!(!is_optional(Path::new("/x/010-virtio_blk.ko")));
         assert!(!is_optional(Path::new("/x/010-not-sev-guest.ko")));
+    }
+
+    #[test]
+    fn an_ordinary_machine_loads_no_tee_drivers() {
+        for (file, tee) in [
+            ("000-configfs.ko", true),
+            ("001-tsm.ko", true),
+            ("002-sev-guest.ko", true),
+            ("003-virtio_blk.ko", false),
+        ] {
+            assert!(is_needed(Path::new(file), true), "{file}");
+            assert_eq!(is_needed(Path::new(file), false), !tee, "{file}");
+        }
     }
 
     #[test]

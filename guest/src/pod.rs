@@ -11,7 +11,7 @@ use crate::rcar::Client;
 use crate::reaper::Reaper;
 use crate::secret::SecretFiles;
 use crate::workload::{self, WorkloadError, WorkloadLog};
-use crate::{block, image, init};
+use crate::{block, image, init, memory};
 use sealpod_channel::{Command, Event, StreamName};
 use sealpod_evidence::workload::{ContainerRule, ContainerSpec};
 use std::io;
@@ -130,7 +130,7 @@ async fn run_container(
         None => None,
     };
     phase(link, "start").await?;
-    bundle::write(&bundle, &spec, &secrets.mounts)?;
+    bundle::write(&bundle, &spec, &secrets.mounts, memory::container_limit()?)?;
     let streams = Streams { input: rule.allow_input, output: rule.allow_output };
     let mut running = crun::start(reaper, &bundle, streams).await?;
     supervise(link, commands, &mut running, rule).await
@@ -156,13 +156,13 @@ fn measure(machine: Machine, link: &Link, spec: &ContainerSpec) -> Result<Option
 async fn unpack(spec: &ContainerSpec) -> Result<PathBuf, GuestError> {
     let disk = block::find(block::IMAGE).ok_or(image::ImageError::NoDisk)?;
     let (digest, bundle) = (spec.image, Path::new(init::CONTAINERS).join("0"));
-    let work = bundle.clone();
+    let (work, budget) = (bundle.clone(), memory::image_budget()?);
     // Digesting and decompressing take seconds, and events must flow meanwhile.
     let unpacking = tokio::task::spawn_blocking(move || {
         let root = work.join("rootfs");
         std::fs::create_dir_all(&root)
             .map_err(|source| GuestError::Prepare { what: "the container's directory", source })?;
-        image::unpack(&disk, digest, &work, &root).map_err(GuestError::from)
+        image::unpack(&disk, digest, &work, &root, budget).map_err(GuestError::from)
     });
     unpacking.await.map_err(|error| GuestError::Panic(error.to_string()))??;
     Ok(bundle)

@@ -4,9 +4,10 @@
 //! handshake over the current logs: a pod that drifted since its start gets nothing.
 
 use crate::rcar::{Client, RcarError};
+use crate::secret::SecretBytes;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -26,6 +27,11 @@ use tokio::sync::{Mutex, Semaphore};
 pub const ADDRESS: &str = "127.0.0.1:8006";
 
 const PREFIX: &str = "/cdh/resource/";
+/// Names by which a client may have found it. Any other one means that a request was sent somewhere else and led here, as
+/// by a web page's rebound name or a proxy that the container runs.
+const HOSTS: [&str; 4] = ["127.0.0.1:8006", "localhost:8006", "127.0.0.1", "localhost"];
+/// Pause after a connection that could not be accepted: most causes are a lack of something, which passes.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections served at once: the container is the only client.
 const MAX_CONNECTIONS: usize = 8;
 /// Longest wait for a request's head.
@@ -48,12 +54,19 @@ impl PodApi {
         Self { client, allowed, turn: Mutex::new(()) }
     }
 
-    /// Serve until dropped. Needs a `LocalSet`.
+    /// Serve until dropped; one connection that fails ends nothing. Needs a `LocalSet`.
     pub async fn run(self, listener: TcpListener) -> io::Result<Infallible> {
         let (api, slots) = (Rc::new(self), Arc::new(Semaphore::new(MAX_CONNECTIONS)));
         loop {
             let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
-            let (stream, _) = listener.accept().await?;
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    eprintln!("sealpod-guest: pod-local API: a connection was not accepted: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
             let api = api.clone();
             tokio::task::spawn_local(async move {
                 let service = service_fn(|request| {
@@ -75,7 +88,10 @@ impl PodApi {
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        match route(&self.allowed, request.method(), request.uri().path()) {
+        let named = request.uri().authority().map(|authority| authority.as_str());
+        let routed = check_host(named, request.headers())
+            .and_then(|()| route(&self.allowed, request.method(), request.uri().path()));
+        match routed {
             Ok(resource) => self.fetch(resource).await,
             Err((status, detail)) => respond(status, &json!({ "error": detail })),
         }
@@ -85,7 +101,9 @@ impl PodApi {
         let _turn = self.turn.lock().await;
         match self.client.fetch(&[resource]).await {
             Ok(secrets) => {
-                let bytes = secrets.first().map(|s| Bytes::copy_from_slice(s.expose())).unwrap_or_default();
+                // Wiped when it has been sent; what the HTTP library has copied to its own buffer is not.
+                let bytes =
+                    secrets.into_iter().next().map(|s| Bytes::from_owner(Served(s))).unwrap_or_default();
                 let mut response = Response::new(Full::new(bytes));
                 let kind = hyper::header::HeaderValue::from_static("application/octet-stream");
                 response.headers_mut().insert(CONTENT_TYPE, kind);
@@ -94,6 +112,29 @@ impl PodApi {
             Err(error) => respond(status_of(&error), &describe(&error)),
         }
     }
+}
+
+/// A secret on its way out.
+struct Served(SecretBytes);
+
+impl AsRef<[u8]> for Served {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+/// Exactly one `Host`, of [`HOSTS`], and no other name in the request's target.
+fn check_host(named: Option<&str>, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+    const OTHER: &str = "this is 127.0.0.1:8006 or localhost:8006, and the request names another host";
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err((StatusCode::BAD_REQUEST, "a request has one Host header"));
+    };
+    let is_ours = |name: &[u8]| HOSTS.iter().any(|host| host.as_bytes().eq_ignore_ascii_case(name));
+    if is_ours(host.as_bytes()) && named.is_none_or(|name| is_ours(name.as_bytes())) {
+        return Ok(());
+    }
+    Err((StatusCode::MISDIRECTED_REQUEST, OTHER))
 }
 
 /// The resource asked for, or status and reason.
@@ -181,7 +222,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_named_resource_is_fetched_and_served() {
-        let asking = ask("GET /cdh/resource/a/b/c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let asking =
+            ask("GET /cdh/resource/a/b/c HTTP/1.1\r\nHost: 127.0.0.1:8006\r\nConnection: close\r\n\r\n");
         let answer = tokio::task::LocalSet::new().run_until(asking).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.ends_with("\r\n\r\nthe secret"), "{answer}");
@@ -190,12 +232,33 @@ mod tests {
     #[tokio::test]
     async fn other_requests_get_an_error_in_json() {
         for (request, status) in [
-            ("GET /cdh/resource/a/b/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "403"),
-            ("GET / HTTP/1.0\r\n\r\n", "404"),
+            ("GET /cdh/resource/a/b/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "403"),
+            ("GET / HTTP/1.0\r\nHost: localhost:8006\r\n\r\n", "404"),
             ("nonsense\r\n\r\n", "400"),
         ] {
             let answer = tokio::task::LocalSet::new().run_until(ask(request)).await;
             assert_eq!(answer.split(' ').nth(1), Some(status), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_for_another_host_gets_nothing() {
+        const RESOURCE: &str = "/cdh/resource/a/b/c";
+        for (target, hosts, status) in [
+            (RESOURCE, "Host: evil.example\r\n", "421"),
+            (RESOURCE, "Host: evil.example:8006\r\n", "421"),
+            (RESOURCE, "Host: localhost:80\r\n", "421"),
+            (RESOURCE, "Host: localhost.evil.example\r\n", "421"),
+            (RESOURCE, "", "400"),
+            (RESOURCE, "Host: localhost\r\nHost: evil.example\r\n", "400"),
+            ("http://evil.example/cdh/resource/a/b/c", "Host: localhost\r\n", "421"),
+            ("http://localhost:8006/cdh/resource/a/b/c", "Host: LocalHost:8006\r\n", "200"),
+            (RESOURCE, "Host: 127.0.0.1\r\n", "200"),
+        ] {
+            let request = format!("GET {target} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+            let answer = tokio::task::LocalSet::new().run_until(ask(&request)).await;
+            assert_eq!(answer.split(' ').nth(1), Some(status), "{request}{answer}");
+            assert_eq!(answer.contains("the secret"), status == "200", "{request}");
         }
     }
 

@@ -119,13 +119,8 @@ impl Client {
 
     async fn handshake(&self, session: &mut Session, key: &ChannelKey) -> Result<(), RcarError> {
         let (nonce, credential) = self.challenge(session).await?;
-        let (attester, public) = (self.attester.clone(), key.public().clone());
-        // TPM and TEE commands block, and stdio must flow meanwhile.
-        let gathering = tokio::task::spawn_blocking(move || {
-            let mut attester = attester.lock().map_err(|_| RcarError::Aborted)?;
-            attester.attest(&nonce, &public, &credential).map_err(RcarError::from)
-        });
-        let attestation = gathering.await.map_err(|_| RcarError::Aborted)??;
+        let public = key.public().clone();
+        let attestation = self.gather(move |attester| attester.attest(&nonce, &public, &credential)).await?;
         let body = serde_json::to_vec(&attestation).map_err(AttestError::from)?;
         let answer = call(session, Method::POST, "/kbs/v0/attest", body).await?;
         #[derive(Deserialize)]
@@ -137,8 +132,21 @@ impl Client {
         Ok(())
     }
 
+    /// TPM and TEE commands block, and stdio must flow meanwhile.
+    async fn gather<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut dyn Gather) -> Result<T, AttestError> + Send + 'static,
+    ) -> Result<T, RcarError> {
+        let attester = self.attester.clone();
+        let gathering = tokio::task::spawn_blocking(move || {
+            let mut attester = attester.lock().map_err(|_| RcarError::Aborted)?;
+            ask(&mut *attester).map_err(RcarError::from)
+        });
+        gathering.await.map_err(|_| RcarError::Aborted)?
+    }
+
     async fn challenge(&self, session: &mut Session) -> Result<(String, CredentialChallenge), RcarError> {
-        let keys = self.attester.lock().map_err(|_| RcarError::Aborted)?.keys();
+        let keys = self.gather(|attester| attester.keys()).await?;
         let extra =
             serde_json::to_value(AuthExtraParams { sealpod: Some(keys) }).map_err(AttestError::from)?;
         let request = Request { version: PROTOCOL_VERSION.to_owned(), tee: Tee::Snp, extra_params: extra };

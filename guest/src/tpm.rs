@@ -3,6 +3,7 @@
 //! Nothing here decides whether the TPM can be trusted: a host may emulate it. What ties it to the TEE is in
 //! the evidence (the binding level), and the broker appraises that.
 
+use crate::descriptors;
 use sealpod_evidence::bytes::Sha256Digest;
 use sealpod_evidence::rcar::PcrValue;
 use sha2::{Digest as _, Sha256};
@@ -37,6 +38,10 @@ const QUOTE_ATTEMPTS: u32 = 8;
 /// `TPM2_PCR_Read` gives at most 8 digests (`TPML_DIGEST`, TPM 2.0 Part 2, section 10.9.5).
 const PCRS_PER_READ: usize = 8;
 
+/// The empty password authorises everything that is done here. An HMAC session over it would prove no more, and costs two
+/// commands for each one.
+const PASSWORD: Option<AuthSession> = Some(AuthSession::Password);
+
 /// Why the TPM did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum TpmError {
@@ -48,6 +53,9 @@ pub enum TpmError {
         /// The TSS's answer.
         source: TssError,
     },
+    /// The device's descriptor cannot be kept from children.
+    #[error("TPM: cannot keep the device from child processes: {0}")]
+    Descriptor(std::io::Error),
     /// The TPM's answer is not of the kind asked for.
     #[error("TPM: {operation} gave an answer of another kind")]
     Answer {
@@ -96,13 +104,30 @@ struct RawQuote {
     pcr_digest: Vec<u8>,
 }
 
-/// An open TPM with its two keys.
+/// An open TPM. Its two keys are made when they are first needed: a pod without secrets never waits for them.
 pub struct Tpm {
     context: Context,
+    keys: Option<Keys>,
+}
+
+/// Endorsement and attestation key.
+pub struct Keys {
     ek: KeyHandle,
     ak: KeyHandle,
-    ek_public: Vec<u8>,
-    ak_public: Vec<u8>,
+    /// `TPMT_PUBLIC` of the default RSA-2048 endorsement key.
+    pub ek_public: Vec<u8>,
+    /// `TPMT_PUBLIC` of the attestation key: restricted, signing, ECDSA P-256 with SHA-256.
+    pub ak_public: Vec<u8>,
+}
+
+impl Keys {
+    fn make(context: &mut Context) -> Result<Self, TpmError> {
+        let (ek, ek_public) =
+            create_primary(context, endorsement_template()?, "creating the endorsement key")?;
+        let (ak, ak_public) =
+            create_primary(context, attestation_template()?, "creating the attestation key")?;
+        Ok(Self { ek, ak, ek_public, ak_public })
+    }
 }
 
 impl Tpm {
@@ -115,22 +140,19 @@ impl Tpm {
     }
 
     fn with_tcti(tcti: TctiNameConf) -> Result<Self, TpmError> {
-        let mut context = Context::new(tcti).map_err(command("opening"))?;
-        let ek_template = endorsement_template()?;
-        let (ek, ek_public) = create_primary(&mut context, ek_template, "creating the endorsement key")?;
-        let ak_template = attestation_template()?;
-        let (ak, ak_public) = create_primary(&mut context, ak_template, "creating the attestation key")?;
-        Ok(Self { context, ek, ak, ek_public, ak_public })
+        let context = Context::new(tcti).map_err(command("opening"))?;
+        // The library opens the device without O_CLOEXEC, and containers are children of this process.
+        descriptors::close_all_on_exec().map_err(TpmError::Descriptor)?;
+        Ok(Self { context, keys: None })
     }
 
-    /// `TPMT_PUBLIC` of the default RSA-2048 endorsement key.
-    pub fn ek_public(&self) -> &[u8] {
-        &self.ek_public
-    }
-
-    /// `TPMT_PUBLIC` of the attestation key: restricted, signing, ECDSA P-256 with SHA-256.
-    pub fn ak_public(&self) -> &[u8] {
-        &self.ak_public
+    /// The keys; made on the first call, which may take a second.
+    pub fn keys(&mut self) -> Result<&Keys, TpmError> {
+        let keys = match self.keys.take() {
+            Some(keys) => keys,
+            None => Keys::make(&mut self.context)?,
+        };
+        Ok(self.keys.insert(keys))
     }
 
     /// Extend the SHA-256 bank of PCR 8 or 13.
@@ -146,7 +168,7 @@ impl Tpm {
             Digest::try_from(digest.0.as_slice()).map_err(command("extending a PCR"))?,
         );
         self.context
-            .execute_with_nullauth_session(|context| context.pcr_extend(handle, values))
+            .execute_with_session(PASSWORD, |context| context.pcr_extend(handle, values))
             .map_err(command("extending a PCR"))
     }
 
@@ -157,9 +179,9 @@ impl Tpm {
             IdObject::try_from(sized("credential_blob", blob)?.to_vec()).map_err(command(OPERATION))?;
         let secret = EncryptedSecret::try_from(sized("encrypted_secret", secret)?.to_vec())
             .map_err(command(OPERATION))?;
+        let (ak, ek) = self.handles()?;
         let session = self.endorsement_session()?;
-        let (ak, ek) = (self.ak, self.ek);
-        let sessions = (Some(AuthSession::Password), Some(session), None);
+        let sessions = (PASSWORD, Some(session), None);
         let answer = self
             .context
             .execute_with_sessions(sessions, |context| context.activate_credential(ak, ek, blob, secret));
@@ -206,14 +228,19 @@ impl Tpm {
         Ok(values)
     }
 
+    fn handles(&mut self) -> Result<(KeyHandle, KeyHandle), TpmError> {
+        let keys = self.keys()?;
+        Ok((keys.ak, keys.ek))
+    }
+
     fn quote_once(&mut self, nonce: &[u8], pcrs: &[u8]) -> Result<RawQuote, TpmError> {
         const OPERATION: &str = "quoting";
         let nonce = Data::try_from(nonce.to_vec()).map_err(command(OPERATION))?;
         let selection = selection(pcrs)?;
-        let ak = self.ak;
+        let (ak, _) = self.handles()?;
         let (attest, signature) = self
             .context
-            .execute_with_nullauth_session(|context| {
+            .execute_with_session(PASSWORD, |context| {
                 context.quote(ak, nonce, SignatureScheme::Null, selection)
             })
             .map_err(command(OPERATION))?;
@@ -244,7 +271,7 @@ impl Tpm {
             .ok_or(TpmError::Answer { operation: OPERATION })?;
         let policy = PolicySession::try_from(session).map_err(command(OPERATION))?;
         self.context
-            .execute_with_nullauth_session(|context| {
+            .execute_with_session(PASSWORD, |context| {
                 let (nonce, digest, reference) = Default::default();
                 context.policy_secret(policy, AuthHandle::Endorsement, nonce, digest, reference, None)
             })
@@ -298,7 +325,7 @@ fn create_primary(
     operation: &'static str,
 ) -> Result<(KeyHandle, Vec<u8>), TpmError> {
     let made = context
-        .execute_with_nullauth_session(|context| {
+        .execute_with_session(PASSWORD, |context| {
             context.create_primary(Hierarchy::Endorsement, template, None, None, None, None)
         })
         .map_err(command(operation))?;

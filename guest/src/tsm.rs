@@ -39,6 +39,14 @@ pub enum TsmError {
         /// Its text.
         found: String,
     },
+    /// A confidential machine that cannot get its own report.
+    #[error(
+        "TEE report: this is a confidential machine ({sign}), but its kernel offers no reports in {REPORTS}; the image lacks the driver, or the host keeps it from the firmware"
+    )]
+    NoReports {
+        /// By what the machine is known as one.
+        sign: &'static str,
+    },
     /// A TEE that this build has no evidence format for.
     #[error("TEE report: provider {found:?} is not supported (expected \"sev_guest\")")]
     Provider {

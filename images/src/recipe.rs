@@ -63,6 +63,18 @@ pub const MODULES: &[&str] = &["configfs", "tsm", "sev-guest", "virtio_blk"];
 /// Where the agent finds them.
 pub const MODULE_DIRECTORY: &str = "usr/lib/sealpod/modules";
 
-/// Kernel command line of a guest started from this image. Nothing security-relevant is read from it, but every word is
-/// measured.
-pub const COMMAND_LINE: &str = "console=ttyS0 quiet loglevel=4 panic=-1 ima_hash=sha256";
+/// Kernel command line of a guest started from this image. Every word is measured.
+///
+/// `rootfstype=ramfs` makes the root a file system on which IMA measures anew whatever was open for writing; a tmpfs, which it would
+/// be otherwise, does not count writes through a mapping. The guest refuses to start on one.
+pub const COMMAND_LINE: &str = "console=ttyS0 quiet loglevel=4 panic=-1 ima_hash=sha256 rootfstype=ramfs";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_is_one_that_the_guest_accepts() {
+        assert!(COMMAND_LINE.split(' ').any(|word| word == "rootfstype=ramfs"));
+    }
+}

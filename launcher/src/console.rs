@@ -9,19 +9,31 @@ const LINES: usize = 12;
 
 /// The last lines, without control characters: the guest must not steer the terminal.
 pub fn tail(path: &Path) -> String {
-    let mut bytes = Vec::new();
-    if let Ok(mut file) = std::fs::File::open(path) {
-        // A file shorter than the tail is read from its start.
-        let _ = file.seek(SeekFrom::End(-TAIL)).or_else(|_| file.seek(SeekFrom::Start(0)));
-        let _ = file.take(TAIL as u64).read_to_end(&mut bytes);
-    }
-    let text = printable(&String::from_utf8_lossy(&bytes));
+    let text = end(path);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let lines = &lines[lines.len().saturating_sub(LINES)..];
     if lines.is_empty() {
         return "  (nothing)".to_owned();
     }
     lines.iter().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The last line of [`tail`] alone, for a message's first line.
+pub fn last_line(path: &Path) -> String {
+    let text = end(path);
+    text.lines()
+        .rfind(|line| !line.trim().is_empty())
+        .map_or("(nothing)".to_owned(), |line| line.trim().to_owned())
+}
+
+fn end(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    if let Ok(mut file) = std::fs::File::open(path) {
+        // A file shorter than the tail is read from its start.
+        let _ = file.seek(SeekFrom::End(-TAIL)).or_else(|_| file.seek(SeekFrom::Start(0)));
+        let _ = file.take(TAIL as u64).read_to_end(&mut bytes);
+    }
+    printable(&String::from_utf8_lossy(&bytes))
 }
 
 /// Text from the guest with escape sequences and all control characters but line ends taken out.

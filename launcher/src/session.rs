@@ -185,8 +185,9 @@ impl<'a> Session<'a> {
         }
         self.ui.abandon();
         bail!(
-            "the guest did not say hello within {} s. Its console ended with:\n{}\nThe whole console is in {}. On a slow machine give more --boot-timeout",
+            "the guest did not say hello within {} s; the last line of its console: {}\nIts console ended with:\n{}\nThe whole console is in {}. On a slow machine give more --boot-timeout",
             self.plan.boot_timeout.as_secs(),
+            console::last_line(&self.plan.spec.console),
             console::tail(&self.plan.spec.console),
             self.plan.spec.console.display()
         )
@@ -309,14 +310,16 @@ impl<'a> Session<'a> {
         let log = self.pod.dir.join("vm.log");
         if let Some(status) = qemu.filter(|status| !status.success()) {
             return Err(anyhow!(
-                "QEMU ended in the middle ({status}). Its last words:\n{}\nThe guest's console is in {}",
+                "QEMU ended in the middle ({status}): {}\nIts last words:\n{}\nThe guest's console is in {}",
+                console::last_line(&log),
                 console::tail(&log),
                 plan.spec.console.display()
             ));
         }
         let why = self.channel_error.take().unwrap_or_else(|| "it closed the channel".to_owned());
         Err(anyhow!(
-            "the guest ended without saying why ({why}). Its console ended with:\n{}\nThe whole console is in {}, QEMU's words in {}",
+            "the guest ended without saying why ({why}); the last line of its console: {}\nIts console ended with:\n{}\nThe whole console is in {}, QEMU's words in {}",
+            console::last_line(&plan.spec.console),
             console::tail(&plan.spec.console),
             plan.spec.console.display(),
             log.display()

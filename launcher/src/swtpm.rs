@@ -7,6 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::process::Child;
 
+/// Pause between two looks for its socket.
+const POLL: Duration = Duration::from_millis(2);
 /// It makes its socket within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -38,7 +40,7 @@ pub async fn start(program: &Path, dir: &Path, socket: &Path, log: &File) -> Res
                 dir.join("vm.log").display()
             );
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(POLL).await;
     }
     Ok(child)
 }

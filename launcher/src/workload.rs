@@ -57,6 +57,40 @@ pub fn compose(args: &WorkloadArgs, spec: &ContainerSpec) -> Result<Initdata> {
     Ok(Initdata::compose(&PodPolicy { kbs, containers: vec![rule] })?)
 }
 
+/// The one container of the policy that the command line means: what it says must be equal, what it leaves out is the policy's.
+pub fn from_policy(args: &WorkloadArgs, policy: &PodPolicy, asked: ContainerSpec) -> Result<ContainerSpec> {
+    let complete = |rule: &ContainerRule| {
+        let (mut spec, allowed) = (asked.clone(), &rule.spec);
+        if args.command.is_empty() {
+            spec.args.clone_from(&allowed.args);
+        }
+        if args.env.is_empty() {
+            spec.env.clone_from(&allowed.env);
+        }
+        if args.secret.is_empty() {
+            spec.secrets.clone_from(&allowed.secrets);
+        }
+        if args.workdir.is_none() {
+            spec.working_dir.clone_from(&allowed.working_dir);
+        }
+        if args.user.is_none() {
+            (spec.uid, spec.gid) = (allowed.uid, allowed.gid);
+        }
+        spec
+    };
+    let mut fitting = policy.containers.iter().filter(|rule| complete(rule) == rule.spec);
+    match (fitting.next(), fitting.next()) {
+        (Some(rule), None) => Ok(rule.spec.clone()),
+        (Some(_), Some(_)) => {
+            bail!(
+                "several containers of the policy fit; name the command, and its flags where commands are equal"
+            )
+        }
+        // Refused below, against the nearest rule.
+        (None, _) => Ok(asked),
+    }
+}
+
 /// The rule for this container. The guest checks it again; here it saves a boot that must fail.
 pub fn rule<'a>(policy: &'a PodPolicy, spec: &ContainerSpec) -> Result<&'a ContainerRule> {
     if let Some(rule) = policy.rule_for(spec) {
@@ -97,6 +131,39 @@ fn differences(allowed: &ContainerSpec, asked: &ContainerSpec) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What clap makes of these words after `sealpod run --image-dir i`.
+    fn args(words: &[&str]) -> WorkloadArgs {
+        use clap::Parser as _;
+        let line = ["sealpod", "run", "--image-dir", "i"].iter().chain(words);
+        match crate::cli::Cli::parse_from(line).command {
+            crate::cli::Command::Run(run) => run.workload,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_the_command_line_leaves_out_is_the_policys() {
+        let mut rule = ContainerRule {
+            spec: ContainerSpec { args: vec!["/bin/app".into()], env: vec!["A=b".into()], uid: 7, ..spec() },
+            allow_output: true,
+            allow_input: false,
+            allow_signals: false,
+        };
+        rule.spec.secrets = vec![input::secret("k=kbs:///a/b/c:/run/k").unwrap()];
+        let mut policy = PodPolicy { kbs: None, containers: vec![rule.clone()] };
+        let asked = || ContainerSpec { args: vec!["/bin/app".into()], ..spec() };
+        assert_eq!(from_policy(&args(&["img"]), &policy, spec()).unwrap(), rule.spec);
+        assert_eq!(from_policy(&args(&["img", "/bin/app"]), &policy, asked()).unwrap(), rule.spec);
+        // What is said must be so.
+        let other = from_policy(&args(&["img", "/bin/true"]), &policy, spec()).unwrap();
+        assert_eq!(other, spec());
+        let user = ContainerSpec { uid: 8, ..asked() };
+        let chosen = from_policy(&args(&["--user", "8", "img"]), &policy, user.clone()).unwrap();
+        assert_eq!(chosen, user);
+        policy.containers.push(ContainerRule { spec: ContainerSpec { uid: 9, ..rule.spec.clone() }, ..rule });
+        assert!(from_policy(&args(&["img"]), &policy, spec()).is_err());
+    }
 
     fn spec() -> ContainerSpec {
         ContainerSpec {

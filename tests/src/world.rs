@@ -135,12 +135,7 @@ impl World {
 
         let mut command = self.sealpod(&["run"]);
         self.add_machine(&mut command);
-        command
-            .args(["--name", pod.name])
-            .arg("--policy")
-            .arg(&initdata)
-            .args(["--secret", &secret])
-            .args(pod.run_options);
+        command.args(["--name", pod.name]).arg("--policy").arg(&initdata).args(pod.run_options);
         for (name, value) in pod.platform {
             command.env(name, value);
         }

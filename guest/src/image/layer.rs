@@ -1,6 +1,7 @@
 //! One layer: decompress, check the uncompressed digest, and apply its entries to the tree.
 
-use super::manifest::Compression;
+use super::budget::Exhausted;
+use super::manifest::{Compression, LayerBlob};
 use super::rootfs::{InnerPath, Meta, PathError, Rootfs};
 use flate2::bufread::MultiGzDecoder;
 use sealpod_evidence::bytes::HexArray;
@@ -54,6 +55,15 @@ pub enum LayerError {
         /// The budget.
         expected: u64,
     },
+    /// It does not fit into memory.
+    #[error(transparent)]
+    Memory(Exhausted),
+    /// A field that is read, where it would be for all entries that follow.
+    #[error("a global extension header sets {found:?}, which is not supported")]
+    Global {
+        /// The field.
+        found: &'static str,
+    },
     /// The uncompressed bytes are not what the configuration says.
     #[error("uncompressed digest is {found}, the configuration's diff_id is {expected}")]
     DiffId {
@@ -66,24 +76,32 @@ pub enum LayerError {
 
 fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> LayerError {
     let what = what.into();
-    move |source| LayerError::Io { what, source }
+    move |source| match Exhausted::inside(&source) {
+        Some(exhausted) => LayerError::Memory(exhausted),
+        None => LayerError::Io { what, source },
+    }
 }
 
-/// Apply a layer whose blob is already known by digest.
+/// Apply a layer whose blob is already known by digest: `file` holds exactly the bytes that `blob` names.
 ///
 /// Extended attributes are not kept: file capabilities would be inert under `no_new_privs`.
 pub fn apply(
-    blob: File,
-    compression: Compression,
+    file: File,
+    blob: &LayerBlob,
     diff_id: ImageDigest,
-    rootfs: &mut Rootfs,
+    rootfs: &mut Rootfs<'_>,
 ) -> Result<(), LayerError> {
-    let blob = BufReader::with_capacity(64 * 1024, blob);
-    match compression {
-        Compression::None => apply_stream(blob, diff_id, rootfs),
-        Compression::Gzip => apply_stream(MultiGzDecoder::new(blob), diff_id, rootfs),
+    let file = BufReader::with_capacity(64 * 1024, file);
+    match blob.compression {
+        Compression::None => {
+            // The same bytes have the same digest: they need not be digested twice.
+            compare(diff_id, blob.digest)?;
+            rootfs.begin_layer();
+            apply_entries(&mut { file }, rootfs)
+        }
+        Compression::Gzip => apply_stream(MultiGzDecoder::new(file), diff_id, rootfs),
         Compression::Zstd => {
-            let mut decoder = zstd::Decoder::with_buffer(blob).map_err(io_error("starting zstd"))?;
+            let mut decoder = zstd::Decoder::with_buffer(file).map_err(io_error("starting zstd"))?;
             // 2^27 is the most the zstd command line uses without --long; a larger window is only memory.
             decoder.window_log_max(27).map_err(io_error("starting zstd"))?;
             apply_stream(decoder, diff_id, rootfs)
@@ -109,7 +127,7 @@ impl<R: Read> Read for Meter<'_, R> {
     }
 }
 
-fn apply_stream(stream: impl Read, diff_id: ImageDigest, rootfs: &mut Rootfs) -> Result<(), LayerError> {
+fn apply_stream(stream: impl Read, diff_id: ImageDigest, rootfs: &mut Rootfs<'_>) -> Result<(), LayerError> {
     let (hash, left) = (RefCell::new(Sha256::new()), Cell::new(MAX_UNPACKED));
     let mut meter = Meter { inner: stream, hash: &hash, left: &left };
     rootfs.begin_layer();
@@ -117,8 +135,12 @@ fn apply_stream(stream: impl Read, diff_id: ImageDigest, rootfs: &mut Rootfs) ->
     // The digest is over the whole stream, whatever follows the tar's end.
     io::copy(&mut meter, &mut io::sink()).map_err(io_error("reading the layer"))?;
     let found = ImageDigest(HexArray(hash.into_inner().finalize().into()));
-    if found != diff_id {
-        return Err(LayerError::DiffId { expected: diff_id, found });
+    compare(diff_id, found)
+}
+
+fn compare(expected: ImageDigest, found: ImageDigest) -> Result<(), LayerError> {
+    if found != expected {
+        return Err(LayerError::DiffId { expected, found });
     }
     Ok(())
 }
@@ -128,9 +150,24 @@ fn apply_stream(stream: impl Read, diff_id: ImageDigest, rootfs: &mut Rootfs) ->
 struct Extension {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
+    uid: Option<u32>,
+    gid: Option<u32>,
 }
 
-fn apply_entries(stream: &mut impl Read, rootfs: &mut Rootfs) -> Result<(), LayerError> {
+impl Extension {
+    /// The name of a field that is set, if any is.
+    fn field(&self) -> Option<&'static str> {
+        let fields = [
+            ("path", self.path.is_some()),
+            ("linkpath", self.link.is_some()),
+            ("uid", self.uid.is_some()),
+            ("gid", self.gid.is_some()),
+        ];
+        fields.into_iter().find(|(_, set)| *set).map(|(name, _)| name)
+    }
+}
+
+fn apply_entries(stream: &mut impl Read, rootfs: &mut Rootfs<'_>) -> Result<(), LayerError> {
     let mut archive = tar::Archive::new(stream);
     // Raw: extension headers come as entries, so that their length is ours to limit.
     let entries = archive.entries().map_err(io_error("reading the layer"))?.raw(true);
@@ -146,7 +183,13 @@ fn apply_entries(stream: &mut impl Read, rootfs: &mut Rootfs) -> Result<(), Laye
             EntryType::GNULongName => extension.path = Some(long_name(&mut entry)?),
             EntryType::GNULongLink => extension.link = Some(long_name(&mut entry)?),
             EntryType::XHeader => read_pax(&mut entry, &mut extension)?,
-            EntryType::XGlobalHeader => {}
+            EntryType::XGlobalHeader => {
+                let mut global = Extension::default();
+                read_pax(&mut entry, &mut global)?;
+                if let Some(found) = global.field() {
+                    return Err(LayerError::Global { found });
+                }
+            }
             _ => apply_entry(&mut entry, std::mem::take(&mut extension), rootfs)?,
         }
     }
@@ -156,12 +199,12 @@ fn apply_entries(stream: &mut impl Read, rootfs: &mut Rootfs) -> Result<(), Laye
 fn apply_entry<R: Read>(
     entry: &mut tar::Entry<'_, R>,
     extension: Extension,
-    rootfs: &mut Rootfs,
+    rootfs: &mut Rootfs<'_>,
 ) -> Result<(), LayerError> {
     let header = entry.header().clone();
-    let path = extension.path.unwrap_or_else(|| header.path_bytes().into_owned());
+    let path = extension.path.clone().unwrap_or_else(|| header.path_bytes().into_owned());
     let shown = String::from_utf8_lossy(&path[..path.len().min(256)]).into_owned();
-    let meta = meta(&header).map_err(io_error(shown.clone()))?;
+    let meta = meta(&header, &extension).map_err(io_error(shown.clone()))?;
     let Some(path) = InnerPath::parse(&path)? else {
         return rootfs.root_meta(meta).map_err(io_error("/"));
     };
@@ -190,11 +233,11 @@ fn apply_entry<R: Read>(
     done.map_err(io_error(shown))
 }
 
-fn meta(header: &tar::Header) -> io::Result<Meta> {
+fn meta(header: &tar::Header, extension: &Extension) -> io::Result<Meta> {
     let id = |value: u64| u32::try_from(value).map_err(|_| io::Error::from(io::ErrorKind::InvalidData));
     Ok(Meta {
-        uid: id(header.uid()?)?,
-        gid: id(header.gid()?)?,
+        uid: extension.uid.map_or_else(|| id(header.uid()?), Ok)?,
+        gid: extension.gid.map_or_else(|| id(header.gid()?), Ok)?,
         mode: header.mode()? & 0o7777,
         // Later than any file system keeps would overflow the kernel's time; such a stamp is not worth an error.
         mtime: header.mtime()?.min(u64::from(u32::MAX)),
@@ -229,6 +272,8 @@ fn read_pax<R: Read>(entry: &mut tar::Entry<'_, R>, extension: &mut Extension) -
         match record.key_bytes() {
             b"path" => extension.path = Some(record.value_bytes().to_vec()),
             b"linkpath" => extension.link = Some(record.value_bytes().to_vec()),
+            b"uid" => extension.uid = Some(number(&record)?),
+            b"gid" => extension.gid = Some(number(&record)?),
             // Sizes beyond a ustar header's 8 GiB do not fit the guest; sparse files are not unpacked.
             key if key == b"size" || key.starts_with(b"GNU.sparse") => {
                 let path = String::from_utf8_lossy(key).into_owned();
@@ -238,4 +283,11 @@ fn read_pax<R: Read>(entry: &mut tar::Entry<'_, R>, extension: &mut Extension) -
         }
     }
     Ok(())
+}
+
+/// An owner or group: decimal digits (POSIX.1-2017, pax, *pax Extended Header*).
+fn number(record: &tar::PaxExtension<'_>) -> Result<u32, LayerError> {
+    let digits = record.value().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    let number = digits.and_then(|text| text.parse().ok());
+    number.ok_or_else(|| io_error("reading an extension header")(io::ErrorKind::InvalidData.into()))
 }

@@ -1,10 +1,21 @@
 //! Manifest and configuration (OCI image specification 1.1), already known by digest.
 
-use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageManifest, Os};
+use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageManifest, MediaType, Os};
 use sealpod_evidence::workload::ImageDigest;
+use serde::de::IgnoredAny;
+use std::collections::HashMap;
 
 /// Most layers: what overlayfs, hence every other runtime, can stack.
 const MAX_LAYERS: usize = 127;
+
+/// The only `schemaVersion` (OCI image specification 1.1, *Image Manifest*).
+const SCHEMA: u32 = 2;
+/// What a manifest may call itself; Docker's differs from OCI's by nothing that is read here.
+const MANIFEST_KINDS: [&str; 2] =
+    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
+/// What it may call its configuration.
+const CONFIG_KINDS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 /// How a layer's tar is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +74,30 @@ pub enum ManifestError {
         /// The text found.
         found: String,
     },
+    /// A document that could be read as another kind, too (CVE-2021-41190): who names its digest means one of both.
+    #[error("the manifest has a field {found:?}, which only an image index has")]
+    Ambiguous {
+        /// The field.
+        found: &'static str,
+    },
+    /// Another version than the only one.
+    #[error("the manifest's schemaVersion is {found}, expected {expected}")]
+    Schema {
+        /// The only version.
+        expected: u32,
+        /// The one found.
+        found: u32,
+    },
+    /// A document that says it is of another kind.
+    #[error("{what} has the media type {found:?}, expected {}", expected.join(" or "))]
+    Kind {
+        /// Which document.
+        what: &'static str,
+        /// What it may say.
+        expected: [&'static str; 2],
+        /// What it says.
+        found: String,
+    },
     /// A layer of a kind that is not unpacked.
     #[error(
         "layer media type {found:?} is not supported (expected a tar, plain or compressed with gzip or zstd)"
@@ -99,6 +134,17 @@ impl Contents {
     /// Parse a manifest.
     pub fn parse_manifest(bytes: &[u8]) -> Result<Self, ManifestError> {
         let manifest: ImageManifest = parse("the manifest", bytes)?;
+        let fields: HashMap<String, IgnoredAny> = parse("the manifest", bytes)?;
+        if fields.contains_key("manifests") {
+            return Err(ManifestError::Ambiguous { found: "manifests" });
+        }
+        if manifest.schema_version() != SCHEMA {
+            return Err(ManifestError::Schema { expected: SCHEMA, found: manifest.schema_version() });
+        }
+        if let Some(kind) = manifest.media_type() {
+            check_kind("the manifest", MANIFEST_KINDS, kind)?;
+        }
+        check_kind("the configuration's descriptor", CONFIG_KINDS, manifest.config().media_type())?;
         let found = manifest.layers().len();
         if found > MAX_LAYERS {
             return Err(ManifestError::Layers { expected: MAX_LAYERS, found });
@@ -122,6 +168,18 @@ impl Contents {
         }
         diff_ids.iter().map(|id| parse_digest(id)).collect()
     }
+}
+
+fn check_kind(
+    what: &'static str,
+    expected: [&'static str; 2],
+    found: &MediaType,
+) -> Result<(), ManifestError> {
+    let found = found.to_string();
+    if expected.contains(&found.as_str()) {
+        return Ok(());
+    }
+    Err(ManifestError::Kind { what, expected, found: found.chars().take(128).collect() })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, ManifestError> {
@@ -184,6 +242,32 @@ mod tests {
         assert!(matches!(Contents::parse_manifest(index), Err(ManifestError::Syntax { .. })));
         let many = vec![descriptor("application/vnd.oci.image.layer.v1.tar"); MAX_LAYERS + 1];
         assert!(matches!(Contents::parse_manifest(&manifest(&many)), Err(ManifestError::Layers { .. })));
+    }
+
+    /// A valid manifest with one field set to something else.
+    fn spoiled(field: &str, value: Value) -> Result<Contents, ManifestError> {
+        let mut document: Value = serde_json::from_slice(&manifest(&[])).unwrap();
+        document[field] = value;
+        Contents::parse_manifest(&serde_json::to_vec(&document).unwrap())
+    }
+
+    #[test]
+    fn a_document_with_two_readings_is_refused() {
+        for value in [json!([]), Value::Null, json!([descriptor("x/y")])] {
+            assert!(matches!(spoiled("manifests", value), Err(ManifestError::Ambiguous { .. })));
+        }
+        assert!(matches!(spoiled("schemaVersion", json!(1)), Err(ManifestError::Schema { found: 1, .. })));
+        let index = json!("application/vnd.oci.image.index.v1+json");
+        let error = spoiled("mediaType", index).unwrap_err();
+        assert!(matches!(error, ManifestError::Kind { what: "the manifest", .. }), "{error}");
+        let error = spoiled("config", descriptor("application/vnd.oci.empty.v1+json")).unwrap_err();
+        assert!(matches!(error, ManifestError::Kind { expected: CONFIG_KINDS, .. }), "{error}");
+        for kind in MANIFEST_KINDS {
+            assert!(spoiled("mediaType", json!(kind)).is_ok(), "{kind}");
+        }
+        for kind in CONFIG_KINDS {
+            assert!(spoiled("config", descriptor(kind)).is_ok(), "{kind}");
+        }
     }
 
     #[test]

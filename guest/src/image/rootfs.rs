@@ -3,11 +3,12 @@
 //! Parents are resolved by `openat2(RESOLVE_IN_ROOT)`, which treats the tree as `/`; the last component is then
 //! used without following it. Nothing else writes to the tree meanwhile.
 
+use super::budget::Budget;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 use std::collections::HashSet;
 use std::fs::{self, File, Permissions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
@@ -98,9 +99,14 @@ impl InnerPath {
     }
 }
 
+/// How much of a file is in hand at once: some pages of the tree's file system.
+const CHUNK: usize = 64 * 1024;
+
 /// The tree.
-pub struct Rootfs {
+pub struct Rootfs<'a> {
     root: OwnedFd,
+    budget: &'a Budget,
+    buffer: Vec<u8>,
     /// Inodes that the current layer made or named: whiteouts of the same layer do not touch them.
     fresh: HashSet<u64>,
 }
@@ -115,10 +121,11 @@ impl Parent {
     }
 }
 
-impl Rootfs {
-    /// Open an existing directory as the tree's root.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { root: File::open(path)?.into(), fresh: HashSet::new() })
+impl<'a> Rootfs<'a> {
+    /// Open an existing directory as the tree's root. Everything made in it is asked of `budget` before.
+    pub fn open(path: &Path, budget: &'a Budget) -> io::Result<Self> {
+        let root = File::open(path)?.into();
+        Ok(Self { root, budget, buffer: vec![0; CHUNK], fresh: HashSet::new() })
     }
 
     /// Start a layer: whiteouts from here on hide what is there now.
@@ -132,6 +139,7 @@ impl Rootfs {
         let target = parent.join(&path.name);
         if !fs::symlink_metadata(&target).is_ok_and(|m| m.is_dir()) {
             remove(&target)?;
+            self.budget.take_entry()?;
             fs::create_dir(&target)?;
         }
         self.finish(&target, meta, true)
@@ -149,13 +157,21 @@ impl Rootfs {
         let parent = self.parent_of(path)?;
         let target = parent.join(&path.name);
         remove(&target)?;
+        self.budget.take_entry()?;
         let mut file = File::options()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW)
             .open(&target)?;
-        io::copy(content, &mut file)?;
+        loop {
+            let count = content.read(&mut self.buffer)?;
+            if count == 0 {
+                break;
+            }
+            self.budget.take(count as u64)?;
+            file.write_all(&self.buffer[..count])?;
+        }
         self.finish(&target, meta, true)?;
         file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(meta.mtime))
     }
@@ -165,6 +181,7 @@ impl Rootfs {
         let parent = self.parent_of(path)?;
         let link = parent.join(&path.name);
         remove(&link)?;
+        self.budget.take_entry()?;
         std::os::unix::fs::symlink(target, &link)?;
         self.finish(&link, meta, false)
     }
@@ -179,6 +196,7 @@ impl Rootfs {
         let parent = self.parent_of(path)?;
         let to = parent.join(&path.name);
         remove(&to)?;
+        self.budget.take_entry()?;
         fs::hard_link(&from, &to)?;
         self.note(&to)
     }
@@ -199,8 +217,10 @@ impl Rootfs {
     }
 
     fn hide(&self, target: &Path) -> io::Result<()> {
-        let Ok(found) = fs::symlink_metadata(target) else {
-            return Ok(());
+        let found = match fs::symlink_metadata(target) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
         };
         if !self.fresh.contains(&found.ino()) {
             return remove(target);
@@ -247,6 +267,7 @@ impl Rootfs {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     let target = directory.join(&part.as_os_str().to_string_lossy());
                     // Fails on a dangling link, which is the only thing that can be here and not be found.
+                    self.budget.take_entry()?;
                     fs::create_dir(&target)?;
                     self.note(&target)?;
                     Parent(self.resolve(&so_far)?)

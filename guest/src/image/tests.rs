@@ -96,12 +96,16 @@ impl Built {
     }
 
     fn unpack(&self) -> (TempDir, Result<(), ImageError>) {
+        self.unpack_within(1 << 30)
+    }
+
+    fn unpack_within(&self, memory: u64) -> (TempDir, Result<(), ImageError>) {
         let dir = tempfile::tempdir().unwrap();
         let (disk, root) = (dir.path().join("disk"), dir.path().join("rootfs"));
         std::fs::write(&disk, self.archive()).unwrap();
         std::fs::create_dir(&root).unwrap();
         std::fs::write(dir.path().join("outside"), "untouched").unwrap();
-        let result = unpack(&disk, self.digest, dir.path(), &root);
+        let result = unpack(&disk, self.digest, dir.path(), &root, memory);
         assert_eq!(std::fs::read_to_string(dir.path().join("outside")).unwrap(), "untouched");
         assert!(!dir.path().join("layer").exists());
         (dir, result)
@@ -240,6 +244,76 @@ fn long_names_are_read_within_their_budget() {
     assert!(matches!(result, Err(ImageError::Layer { source: LayerError::Budget { .. }, .. })), "{result:?}");
 }
 
+/// A pax extended header with these records, then an empty file `f` of owner 7 and group 8.
+fn pax(kind: EntryType, records: &[(&str, &str)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let text: String = records
+        .iter()
+        .map(|(key, value)| {
+            let rest = format!(" {key}={value}\n");
+            // All these lengths have two digits.
+            format!("{}{rest}", rest.len() + 2)
+        })
+        .collect();
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_size(text.len() as u64);
+    builder.append_data(&mut header, "pax", text.as_bytes()).unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_size(0);
+    header.set_uid(7);
+    header.set_gid(8);
+    header.set_mode(0o644);
+    builder.append_data(&mut header, "f", std::io::empty()).unwrap();
+    builder.into_inner().unwrap()
+}
+
+#[test]
+fn owners_in_extension_headers_are_applied_or_refused() {
+    let (uid, gid) = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
+    let own = [("uid", &*format!("{uid:07}")), ("gid", &*format!("{gid:07}"))];
+    let (dir, result) = build(&[(Compression::None, pax(EntryType::XHeader, &own))]).unpack();
+    result.unwrap();
+    let file = dir.path().join("rootfs/f").metadata().unwrap();
+    assert_eq!((file.uid(), file.gid()), (uid, gid));
+    for bad in ["-1000", "99999999999", "1000.5", "+1000"] {
+        let (_dir, result) = build(&[(Compression::None, pax(EntryType::XHeader, &[("uid", bad)]))]).unpack();
+        assert!(matches!(result, Err(ImageError::Layer { source: LayerError::Io { .. }, .. })), "{bad}");
+    }
+    for (field, value) in [("uid", "1000000"), ("path", "elsewhere")] {
+        let global = pax(EntryType::XGlobalHeader, &[(field, value)]);
+        let (_dir, result) = build(&[(Compression::None, global)]).unpack();
+        let Err(ImageError::Layer { source: LayerError::Global { found }, .. }) = result else {
+            panic!("{field}")
+        };
+        assert_eq!(found, field);
+    }
+}
+
+#[test]
+fn an_image_takes_no_more_memory_than_it_may() {
+    let text = "x".repeat(100_000);
+    let tar = layer_tar(&[(FILE, "a", &text), (FILE, "b", &text)]);
+    let image = build(&[(Compression::None, tar.clone()), (Compression::Gzip, tar.clone())]);
+    // The copy of the first blob alone.
+    let (_dir, result) = image.unpack_within(tar.len() as u64 - 1);
+    assert!(matches!(result, Err(ImageError::Memory(_))), "{result:?}");
+    // Copy and first tree (twice 4096 + 100,000) fit; the second tree is counted beside the first, which it replaces.
+    let expected = tar.len() as u64 + 2 * 104_096 + 1000;
+    let (_dir, result) = image.unpack_within(expected);
+    let Err(ImageError::Layer { index: 1, source: LayerError::Memory(found), .. }) = result else {
+        panic!("{result:?}")
+    };
+    assert_eq!(found.expected, expected);
+    image.unpack_within(500_000).1.unwrap();
+    // Entries cost something, too.
+    let many: Vec<_> = (0..50).map(|n| format!("{n}")).collect();
+    let many = layer_tar(&many.iter().map(|name| (SYMLINK, name.as_str(), "x")).collect::<Vec<_>>());
+    let (_dir, result) =
+        build(&[(Compression::None, many.clone())]).unpack_within(many.len() as u64 + 100_000);
+    assert!(matches!(result, Err(ImageError::Layer { source: LayerError::Memory(_), .. })), "{result:?}");
+}
+
 #[test]
 fn a_changed_byte_in_any_blob_is_refused() {
     let built = build(&[(Compression::Gzip, layer_tar(&[(FILE, "f", "text")]))]);
@@ -267,8 +341,14 @@ fn a_missing_or_resized_blob_is_refused() {
 
 #[test]
 fn a_layer_that_is_not_its_diff_id_is_refused() {
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        a_wrong_diff_id_is_refused(compression);
+    }
+}
+
+fn a_wrong_diff_id_is_refused(compression: Compression) {
     let tar = layer_tar(&[(FILE, "f", "text")]);
-    let mut built = build(&[(Compression::None, tar.clone())]);
+    let mut built = build(&[(compression, tar.clone())]);
     let config = built.blobs[1].1.clone();
     let text =
         String::from_utf8(config).unwrap().replace(&sha256(&tar).to_string(), &sha256(b"").to_string());

@@ -19,6 +19,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two looks.
 const POLL: Duration = Duration::from_millis(20);
+/// The same for the host's hang-up, which takes it milliseconds.
+const LAST_POLL: Duration = Duration::from_millis(5);
 const CLASS: &str = "/sys/class/virtio-ports";
 
 /// An open port.
@@ -26,7 +28,9 @@ pub struct Port(AsyncFd<File>);
 
 impl Port {
     /// Wait for the port with this name and for the host's end of it.
-    pub async fn open(name: &str) -> Result<Self, LinkError> {
+    ///
+    /// The file is a second handle, for [`wait_for_hang_up`].
+    pub async fn open(name: &str) -> Result<(Self, File), LinkError> {
         let start = Instant::now();
         let path = loop {
             match find(Path::new(CLASS), name) {
@@ -45,10 +49,21 @@ impl Port {
             }
             tokio::time::sleep(POLL).await;
         }
+        let watch = file.try_clone().map_err(|source| LinkError::Port { path: path.clone(), source })?;
         // SAFETY: the file is moved in, owns its descriptor, and is never taken out or exchanged again, so the
         // descriptor stays open and the same for as long as it is registered.
         let registered = unsafe { AsyncFd::register(file) };
-        registered.map(Self).map_err(|error| LinkError::Port { path, source: error.into() })
+        let port = registered.map(Self).map_err(|error| LinkError::Port { path, source: error.into() })?;
+        Ok((port, watch))
+    }
+}
+
+/// Wait until the host has closed its end, as it does once it has read the goodbye, but not longer than `patience`:
+/// what lies in the port's queue is lost when the power goes.
+pub async fn wait_for_hang_up(file: &File, patience: Duration) {
+    let start = Instant::now();
+    while matches!(hung_up(file), Ok(false)) && start.elapsed() < patience {
+        tokio::time::sleep(LAST_POLL).await;
     }
 }
 

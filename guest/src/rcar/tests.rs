@@ -22,13 +22,13 @@ use std::rc::Rc;
 struct FixedEvidence;
 
 impl Gather for FixedEvidence {
-    fn keys(&self) -> AuthRequest {
-        AuthRequest {
+    fn keys(&mut self) -> Result<AuthRequest, AttestError> {
+        Ok(AuthRequest {
             version: 1,
             ek_public: Base64(vec![1]),
             ak_public: Base64(vec![2]),
             ek_certificate: None,
-        }
+        })
     }
 
     fn attest(

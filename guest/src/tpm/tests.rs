@@ -74,20 +74,24 @@ fn a_quote_covers_exactly_the_values_it_comes_with() {
 #[test]
 fn keys_are_the_ones_the_profile_names() {
     let Some(swtpm) = Swtpm::start() else { return };
-    let tpm = swtpm.open();
+    let mut tpm = swtpm.open();
+    let keys = tpm.keys().unwrap();
     // TPMT_PUBLIC: type, nameAlg, attributes. RSA with fixedTPM, fixedParent, sensitiveDataOrigin, adminWithPolicy,
     // restricted, decrypt; ECC with fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, restricted, sign.
-    assert_eq!(tpm.ek_public()[..8], [0x00, 0x01, 0x00, 0x0b, 0x00, 0x03, 0x00, 0xb2]);
-    assert_eq!(tpm.ak_public()[..8], [0x00, 0x23, 0x00, 0x0b, 0x00, 0x05, 0x00, 0x72]);
-    drop(tpm);
+    assert_eq!(keys.ek_public[..8], [0x00, 0x01, 0x00, 0x0b, 0x00, 0x03, 0x00, 0xb2]);
+    assert_eq!(keys.ak_public[..8], [0x00, 0x23, 0x00, 0x0b, 0x00, 0x05, 0x00, 0x72]);
+    // The same ones the next time.
+    let first = (keys.ek_public.clone(), keys.ak_public.clone());
+    let again = tpm.keys().unwrap();
+    assert_eq!((again.ek_public.clone(), again.ak_public.clone()), first);
 }
 
 #[test]
 fn a_credential_made_for_both_keys_is_activated() {
     let Some(swtpm) = Swtpm::start() else { return };
     let mut tpm = swtpm.open();
-    let name = tpm.context.read_public(tpm.ak).unwrap().1;
-    let ek = tpm.ek;
+    let (ak, ek) = tpm.handles().unwrap();
+    let name = tpm.context.read_public(ak).unwrap().1;
     let (blob, secret) = tpm
         .context
         .execute_without_session(|c| c.make_credential(ek, Digest::try_from(vec![3; 32]).unwrap(), name))
@@ -105,6 +109,18 @@ fn a_credential_made_for_both_keys_is_activated() {
     }
     assert!(matches!(tpm.activate_credential(&blob[1..], &secret), Err(TpmError::Credential { .. })));
     assert_eq!(tpm.activate_credential(&blob, &secret).unwrap(), [3; 32]);
+}
+
+#[test]
+fn measuring_needs_no_keys_and_no_child_gets_the_tpm() {
+    let Some(swtpm) = Swtpm::start() else { return };
+    let mut tpm = swtpm.open();
+    tpm.extend(13, &sealpod_evidence::bytes::HexArray([1; 32])).unwrap();
+    assert!(tpm.keys.is_none());
+    // A child's own open files: no socket, which is what the TPM is reached by here.
+    let list = Command::new("ls").args(["-l", "/proc/self/fd"]).stdin(Stdio::null()).output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(list.contains("/dev/null") && !list.contains("socket:"), "{list}");
 }
 
 #[test]

@@ -25,10 +25,14 @@ pub async fn run(args: &RunArgs, store: &Store) -> Result<u8> {
     let image = registry::locate(&args.workload.image, insecure, &mut ui).await?;
     ui.phase("reading the image");
     let mut image = Image::open(&image)?;
-    let container = workload::container_spec(&args.workload, &image)?;
-    let initdata = match &args.policy {
-        Some(path) => read_policy(path)?,
-        None => workload::compose(&args.workload, &container)?,
+    let asked = workload::container_spec(&args.workload, &image)?;
+    let (initdata, container) = match &args.policy {
+        Some(path) => {
+            let initdata = read_policy(path)?;
+            let container = workload::from_policy(&args.workload, initdata.policy(), asked)?;
+            (initdata, container)
+        }
+        None => (workload::compose(&args.workload, &asked)?, asked),
     };
     let allows_output = workload::rule(initdata.policy(), &container)?.allow_output;
     let name = args.name.clone().map_or_else(state::random_name, Ok)?;
@@ -90,20 +94,19 @@ fn finish(mut pod: Pod, result: Result<End>, forget: bool, ui: &Ui) -> Result<u8
     bail!("{reason}")
 }
 
-/// What the guest refused, why, and what to do about it.
+/// What the guest refused and why, in a first line that can stand alone; then both values, and what to do about it.
 fn refusal(event: &Event) -> String {
     let Event::Refused { stage, reason, step, check, expected, found } = event else {
         return String::new();
     };
-    let mut text = format!("the guest refused at stage {stage}: {reason}");
-    if let Some(step) = step {
-        text.push_str(&format!(
-            "\n  verification step: {step}{}",
-            check.as_ref().map(|c| format!(" ({c})")).unwrap_or_default()
-        ));
-    } else if let Some(check) = check {
-        text.push_str(&format!("\n  check:    {check}"));
-    }
+    let failed = match (step, check) {
+        (Some(step), Some(check)) => format!(", verification step {step} ({check})"),
+        (Some(step), None) => format!(", verification step {step}"),
+        (None, Some(check)) => format!(", check {check}"),
+        (None, None) => String::new(),
+    };
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut text = format!("the guest refused at stage {stage}{failed}: {reason}");
     for (name, value) in [("expected:", expected), ("found:   ", found)] {
         if let Some(value) = value {
             text.push_str(&format!("\n  {name} {value}"));
@@ -181,7 +184,7 @@ mod tests {
     fn a_refusal_says_stage_step_both_values_and_the_next_step() {
         let event = Event::Refused {
             stage: "broker".into(),
-            reason: "401".into(),
+            reason: "broker refused POST /kbs/v0/attest (401):\nunknown launch digest".into(),
             step: Some(8),
             check: Some("launch-digest".into()),
             expected: Some("aa".into()),

@@ -44,8 +44,9 @@ impl Machine {
         tokio::select! {
             accepted = self.listener.accept() => Ok(accepted?.0),
             status = self.qemu.wait() => bail!(
-                "QEMU ended at once ({}):\n{}\n`sealpod doctor` says what this machine can start",
+                "QEMU ended at once ({}): {}\nIts last words:\n{}\n`sealpod doctor` says what this machine can start",
                 status?,
+                console::last_line(&self.log),
                 console::tail(&self.log)
             ),
             () = tokio::time::sleep(CONNECT) => {
