@@ -101,9 +101,10 @@ const TABLE: &[Entry] = &[
 /// would be confined by `chroot` alone. A recursive bind of `/` moved over `/` is an ordinary mount with a parent.
 /// Whatever is mounted already stays as it is.
 pub fn mounts() -> Result<(), InitError> {
-    check_root(Path::new("/"))?;
     rebind_root()?;
     TABLE.iter().try_for_each(mount_entry)?;
+    // Not before, so that the host can be told.
+    check_root(Path::new("/"))?;
     // Nothing of the guest image changes from here on. crun, too, sees that no container could overwrite it, and need not
     // execute a copy of itself.
     let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;

@@ -6,6 +6,8 @@ use std::path::Path;
 /// How much of the console's end is looked at.
 const TAIL: i64 = 4096;
 const LINES: usize = 12;
+/// How the agent's own lines begin; the kernel's follow, at least one about the power.
+const AGENT: &str = "sealpod-guest:";
 
 /// The last lines, without control characters: the guest must not steer the terminal.
 pub fn tail(path: &Path) -> String {
@@ -18,12 +20,12 @@ pub fn tail(path: &Path) -> String {
     lines.iter().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// The last line of [`tail`] alone, for a message's first line.
+/// The last words of the guest's agent, or else the last line of all, for a message's first line.
 pub fn last_line(path: &Path) -> String {
     let text = end(path);
-    text.lines()
-        .rfind(|line| !line.trim().is_empty())
-        .map_or("(nothing)".to_owned(), |line| line.trim().to_owned())
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines().rfind(|line| line.starts_with(AGENT)).or_else(|| lines().next_back());
+    line.unwrap_or("(nothing)").to_owned()
 }
 
 fn end(path: &Path) -> String {
@@ -55,6 +57,17 @@ pub fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_words_are_the_agents_where_it_said_any() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "a\nsealpod-guest: x\nsealpod-guest: \x1b[1mwhy\n[ 1.0] reboot\n\n")
+            .unwrap();
+        assert_eq!(last_line(file.path()), "sealpod-guest: why");
+        std::fs::write(file.path(), "a\n b \n").unwrap();
+        assert_eq!(last_line(file.path()), "b");
+        assert_eq!(last_line(Path::new("/nowhere")), "(nothing)");
+    }
 
     #[test]
     fn the_tail_has_no_control_characters() {

@@ -35,11 +35,6 @@ struct Known<'r> {
     guest: bool,
 }
 
-/// The guest image's container runtime (`guest/src/crun.rs`).
-const CRUN: &str = "/usr/bin/crun";
-/// What the kernel logs for the sealed copy of itself that crun executes against CVE-2019-5736: `memfd:` and the name that crun
-/// 1.21 gives to the memory file (`libcrun_cloned_binary`), as Linux 6.12 logs it.
-const CRUN_CLONE: &str = "memfd:crun_cloned:/proc/self/exe";
 /// Known digests listed in one message.
 const MAX_LISTED: usize = 4;
 
@@ -103,12 +98,11 @@ impl<'r> PodFiles<'r> {
     /// at the path of one of the guest's programs and not with the right to become another user.
     ///
     /// A name that is not absolute is what the kernel falls back to for a file that no path leads to (a memfd, a detached
-    /// mount). One is known: the copy of itself that the container runtime executes.
+    /// mount). No set has such a name: nothing that the guest or a pod may run is without a path.
     fn check(&self, file: &File<'_>) -> Result<(), VerifyError> {
         let File { name, digest, set_id } = file;
         let Ok(name) = std::str::from_utf8(name) else { return Err(self.foreign(file)) };
-        let own = if name == CRUN_CLONE { CRUN } else { name };
-        if self.guest.has(own, digest) {
+        if self.guest.has(name, digest) {
             return Ok(());
         }
         let of_image = self.images.iter().find(|(_, files)| files.has(name, digest));
