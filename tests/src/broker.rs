@@ -70,16 +70,6 @@ impl Broker {
         Ok(serde_json::from_str(&self.admin(&["evidence", "show", id])?)?)
     }
 
-    /// End the server without a chance to say goodbye, and serve again.
-    pub fn kill_and_restart(&mut self) -> Result<()> {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.server.pid())?);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL)?;
-        let (server, address) = serve(&self.programs, &self.directory)?;
-        self.server = server;
-        self.address = address;
-        Ok(())
-    }
-
     fn admin_command(&self) -> Command {
         self.programs.command("sealpod-kbs")
     }

@@ -4,7 +4,6 @@ use crate::broker::Broker;
 use crate::oci_fixture::write_busybox_layout;
 use crate::process::{Programs, run, succeed, workspace_root};
 use anyhow::Result;
-use sealpod_evidence::workload::ImageDigest;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -45,7 +44,6 @@ pub struct World {
     directory: tempfile::TempDir,
     firmware: Firmware,
     broker: Broker,
-    image: ImageDigest,
 }
 
 /// One pod to run.
@@ -68,7 +66,7 @@ impl World {
         let directory = tempfile::Builder::new().prefix("sealpod-world-").tempdir()?;
         let at = |name: &str| directory.path().join(name);
         say("making the container image and the test initrd");
-        let image = write_busybox_layout(&at("layout"))?;
+        write_busybox_layout(&at("layout"))?;
         let platform = at("platform").display().to_string();
         let image_directory = guest_image_directory().display().to_string();
         let arguments =
@@ -79,7 +77,7 @@ impl World {
         let broker = Broker::start(&programs, &at("broker"))?;
         std::fs::write(at("secret"), SECRET)?;
         broker.admin(&["secret", "set", RESOURCE, "--file", &at("secret").display().to_string()])?;
-        let world = Self { programs, firmware, broker, image, directory };
+        let world = Self { programs, firmware, broker, directory };
         say("starting the guest once, to record its firmware's boot log");
         world.record_boot_log()?;
         say("computing the Reference Values");
@@ -95,16 +93,6 @@ impl World {
     /// A path in the world's own directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
-    }
-
-    /// The programs under test.
-    pub fn programs(&self) -> &Programs {
-        &self.programs
-    }
-
-    /// Digest of the container image.
-    pub fn image(&self) -> ImageDigest {
-        self.image
     }
 
     /// Run a pod to its end.
