@@ -168,13 +168,29 @@ fn supervise(mut child: Child, signals: &SigSet) -> Result<i32> {
         if let Some(status) = child.try_wait().context("cannot wait for QEMU")? {
             return Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default()));
         }
-        match signals.wait().context("cannot wait for signals")? {
-            Signal::SIGCHLD => {}
-            signal => {
+        match next_signal(signals).context("cannot wait for signals")? {
+            None | Some(Signal::SIGCHLD) => {}
+            Some(signal) => {
                 // Not reaped yet, so the number is still QEMU's; an error means that it has just ended.
                 let _ = kill(Pid::from_raw(child.id() as i32), signal);
             }
         }
+    }
+}
+
+/// The next of these signals, or none within a second: the kernel drops a SIGCHLD that a thread of this process does not block.
+#[allow(unsafe_code)]
+fn next_signal(signals: &SigSet) -> std::io::Result<Option<Signal>> {
+    let timeout = libc::timespec { tv_sec: 1, tv_nsec: 0 };
+    // SAFETY: set and timeout are live for the call, and no siginfo is asked for.
+    let number = unsafe { libc::sigtimedwait(signals.as_ref(), std::ptr::null_mut(), &raw const timeout) };
+    if number >= 0 {
+        return Ok(Some(Signal::try_from(number)?));
+    }
+    let error = std::io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::EINTR) => Ok(None),
+        _ => Err(error),
     }
 }
 
