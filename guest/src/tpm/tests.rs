@@ -2,6 +2,7 @@
 
 use super::*;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -9,6 +10,7 @@ struct Swtpm {
     child: Child,
     port: u16,
     _state: TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Swtpm {
@@ -21,6 +23,9 @@ impl Swtpm {
         }
         let state = tempfile::tempdir().unwrap();
         // The TCTI takes the control channel to be on the next port.
+        // Two tests must not find the same port free, and a child of one would inherit a connection that another is just making.
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let port = (0..100)
             .map(|i| 20_000 + (std::process::id() as u16 % 1_000) * 20 + i * 2)
             .find(|p| [*p, *p + 1].iter().all(|p| std::net::TcpListener::bind(("127.0.0.1", *p)).is_ok()))
@@ -38,7 +43,7 @@ impl Swtpm {
             assert!(start.elapsed() < Duration::from_secs(10), "swtpm does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Some(Self { child, port, _state: state })
+        Some(Self { child, port, _state: state, _turn: turn })
     }
 
     fn open(&self) -> Tpm {
