@@ -14,59 +14,6 @@ pub const ISSUER: &str = "sealpod-kbs";
 pub const TEE_PUBKEY: [&str; 5] =
     ["submods", "cpu0", "ear.veraison.annotated-evidence", "runtime_data_claims", "tee-pubkey"];
 
-/// The AR4SI tier of an appraisal, worst last (draft-ietf-rats-ar4si section 2.3.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tier {
-    /// The claim is affirmed.
-    Affirming,
-    /// Nothing is said.
-    None,
-    /// Something needs attention.
-    Warning,
-    /// Something is wrong.
-    Contraindicated,
-}
-
-impl Tier {
-    /// The tier of one claim's value.
-    pub fn of(value: i8) -> Self {
-        match value {
-            -1..=1 => Self::None,
-            -32..=-2 | 2..=31 => Self::Affirming,
-            -96..=-33 | 32..=95 => Self::Warning,
-            _ => Self::Contraindicated,
-        }
-    }
-
-    /// The worst tier of the claims made; [`Tier::None`] where none is made.
-    pub fn worst(vector: &TrustVector) -> Self {
-        claims(vector).into_iter().flatten().map(Self::of).max().unwrap_or(Self::None)
-    }
-
-    /// As tokens spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Affirming => "affirming",
-            Self::None => "none",
-            Self::Warning => "warning",
-            Self::Contraindicated => "contraindicated",
-        }
-    }
-}
-
-fn claims(v: &TrustVector) -> [Option<i8>; 8] {
-    [
-        v.instance_identity,
-        v.configuration,
-        v.executables,
-        v.file_system,
-        v.hardware,
-        v.runtime_opaque,
-        v.storage_opaque,
-        v.sourced_data,
-    ]
-}
-
 /// What a token says, taken from an attestation result.
 #[derive(Debug)]
 pub struct Appraised<'a> {
@@ -112,7 +59,7 @@ pub struct Issue<'a> {
 
 /// The claims.
 pub fn token_claims(appraised: &Appraised<'_>, issue: &Issue<'_>) -> Value {
-    let status = Tier::worst(appraised.trust_vector).as_str();
+    let status = appraised.trust_vector.status().as_str();
     let vector = json!(appraised.trust_vector);
     let verifier =
         json!({"developer": "sealpod", "build": concat!("sealpod-kbs ", env!("CARGO_PKG_VERSION"))});
@@ -152,6 +99,7 @@ fn annotated(appraised: &Appraised<'_>, issue: &Issue<'_>) -> Value {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use sealpod_verifier::result::TrustTier as Tier;
 
     pub(crate) fn affirmed() -> TrustVector {
         TrustVector {
@@ -200,14 +148,11 @@ pub(crate) mod tests {
 
     #[test]
     fn the_status_is_the_worst_claim() {
-        assert_eq!(Tier::worst(&TrustVector::default()), Tier::None);
-        assert_eq!(Tier::worst(&affirmed()), Tier::Affirming);
-        assert_eq!(Tier::worst(&TrustVector { sourced_data: Some(0), ..affirmed() }), Tier::None);
-        assert_eq!(Tier::worst(&TrustVector { file_system: Some(33), ..affirmed() }), Tier::Warning);
-        assert_eq!(
-            Tier::worst(&TrustVector { storage_opaque: Some(97), ..affirmed() }),
-            Tier::Contraindicated
-        );
+        assert_eq!(TrustVector::default().status(), Tier::None);
+        assert_eq!(affirmed().status(), Tier::Affirming);
+        assert_eq!((TrustVector { sourced_data: Some(0), ..affirmed() }).status(), Tier::None);
+        assert_eq!((TrustVector { file_system: Some(33), ..affirmed() }).status(), Tier::Warning);
+        assert_eq!((TrustVector { storage_opaque: Some(97), ..affirmed() }).status(), Tier::Contraindicated);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Parser;
 use sealpod_tests::acts::{Outcome, play};
 use sealpod_tests::world::Firmware;
+use sealpod_verifier::result::TrustTier;
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -87,17 +88,7 @@ fn trust_vector(vector: &Value) {
     let Some(claims) = vector.as_object() else { return };
     println!("   trust vector");
     for (claim, value) in claims {
-        let number = value.as_i64().unwrap_or_default();
-        println!("     {claim:<18} {number:>4}  {}", tier(number));
-    }
-}
-
-/// AR4SI (draft-ietf-rats-ar4si) section 2.3.2: tiers of a claim's value.
-fn tier(value: i64) -> &'static str {
-    match value {
-        -1..=1 => "none",
-        2..=31 | -32..=-2 => "affirming",
-        32..=95 | -96..=-33 => "warning",
-        _ => "contraindicated",
+        let number = value.as_i64().and_then(|value| i8::try_from(value).ok()).unwrap_or_default();
+        println!("     {claim:<18} {number:>4}  {}", TrustTier::of(number).as_str());
     }
 }

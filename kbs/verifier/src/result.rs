@@ -69,10 +69,10 @@ pub struct TrustVector {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TrustTier {
-    /// No claim, or one that says nothing: -1 to 1.
-    None,
     /// 2 to 31, -32 to -2.
     Affirming,
+    /// No claim, or one that says nothing: -1 to 1. Worse than an affirmation, so that a claim of 0 is never covered by others.
+    None,
     /// 32 to 95, -96 to -33.
     Warning,
     /// 96 to 127, -128 to -97.
