@@ -4,7 +4,7 @@
 //! TEE but IBM Secure Execution.
 
 use crate::json_text::hash_string;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha384, Sha512};
 
 /// Length of an SNP or TDX `REPORT_DATA` field (AMD 56860 table 23; Intel TDX `REPORTDATA`).
@@ -17,6 +17,53 @@ pub const QUOTE_NONCE_LEN: usize = 48;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no RFC 8785 form: {0}")]
 pub struct BindingError(String);
+
+/// Nonce and channel key in canonical form, for all that is bound to both of them.
+#[derive(Debug, Clone)]
+pub struct Bound<'a> {
+    nonce: &'a str,
+    tee_pubkey: Vec<u8>,
+}
+
+impl<'a> Bound<'a> {
+    /// # Errors
+    ///
+    /// [`BindingError`] where `tee_pubkey` has no canonical form.
+    pub fn new(nonce: &'a str, tee_pubkey: &Value) -> Result<Self, BindingError> {
+        Ok(Self { nonce, tee_pubkey: canonical(tee_pubkey)? })
+    }
+
+    /// As the function [`report_data`].
+    pub fn report_data(&self, additional_evidence: &str) -> [u8; REPORT_DATA_LEN] {
+        let mut sha384 = Sha384::new();
+        self.hash_report_data(additional_evidence, |part| sha384.update(part));
+        pad(&sha384.finalize().into())
+    }
+
+    /// As the function [`quote_nonce`].
+    pub fn quote_nonce(&self) -> [u8; QUOTE_NONCE_LEN] {
+        let mut sha384 = Sha384::new();
+        self.hash_rest(b"{\"nonce\":", &mut |part| sha384.update(part));
+        sha384.finalize().into()
+    }
+
+    /// The text can be megabytes, so its canonical form goes to `hash` in pieces and never stands in memory.
+    fn hash_report_data(&self, additional_evidence: &str, mut hash: impl FnMut(&[u8])) {
+        // RFC 8785 sorts names by their UTF-16 code units; these are in that order.
+        hash(b"{\"additional-evidence\":");
+        hash_string(additional_evidence, &mut hash);
+        self.hash_rest(b",\"nonce\":", &mut hash);
+    }
+
+    /// From the nonce to the end, after `before` and the nonce's name.
+    fn hash_rest(&self, before: &[u8], hash: &mut impl FnMut(&[u8])) {
+        hash(before);
+        hash_string(self.nonce, &mut *hash);
+        hash(b",\"tee-pubkey\":");
+        hash(&self.tee_pubkey);
+        hash(b"}");
+    }
+}
 
 /// What the primary TEE report must carry: the digest over nonce, channel key and the *whole text* of
 /// the additional evidence, zero-padded to 64 bytes.
@@ -32,9 +79,7 @@ pub fn report_data(
     tee_pubkey: &Value,
     additional_evidence: &str,
 ) -> Result<[u8; REPORT_DATA_LEN], BindingError> {
-    let mut sha384 = Sha384::new();
-    hash_report_data(nonce, tee_pubkey, additional_evidence, |part| sha384.update(part))?;
-    Ok(pad(&sha384.finalize().into()))
+    Bound::new(nonce, tee_pubkey).map(|bound| bound.report_data(additional_evidence))
 }
 
 /// What the vTPM's quote must carry in `extraData`.
@@ -43,7 +88,7 @@ pub fn report_data(
 ///
 /// [`BindingError`] where `tee_pubkey` has no canonical form.
 pub fn quote_nonce(nonce: &str, tee_pubkey: &Value) -> Result<[u8; QUOTE_NONCE_LEN], BindingError> {
-    digest(&json!({ "nonce": nonce, "tee-pubkey": tee_pubkey }))
+    Bound::new(nonce, tee_pubkey).map(|bound| bound.quote_nonce())
 }
 
 /// The nonce block handed to an SVSM: [`quote_nonce`] zero-padded to 64 bytes.
@@ -52,37 +97,18 @@ pub fn quote_nonce(nonce: &str, tee_pubkey: &Value) -> Result<[u8; QUOTE_NONCE_L
 ///
 /// [`BindingError`] where `tee_pubkey` has no canonical form.
 pub fn svsm_nonce(nonce: &str, tee_pubkey: &Value) -> Result<[u8; REPORT_DATA_LEN], BindingError> {
-    quote_nonce(nonce, tee_pubkey).map(|digest| pad(&digest))
+    quote_nonce(nonce, tee_pubkey).map(|digest| svsm_nonce_block(&digest))
+}
+
+/// The nonce block of a quote's nonce.
+pub fn svsm_nonce_block(quote_nonce: &[u8; QUOTE_NONCE_LEN]) -> [u8; REPORT_DATA_LEN] {
+    pad(quote_nonce)
 }
 
 /// What the SVSM's VMPL 0 report carries: SHA-512 over nonce block and service manifest
 /// (SVSM specification 1.01, section 7, attestation protocol).
 pub fn svsm_report_data(nonce_block: &[u8; REPORT_DATA_LEN], manifest: &[u8]) -> [u8; REPORT_DATA_LEN] {
     Sha512::new().chain_update(nonce_block).chain_update(manifest).finalize().into()
-}
-
-/// The text can be megabytes, so its canonical form goes to `hash` in pieces and never stands in memory.
-fn hash_report_data(
-    nonce: &str,
-    tee_pubkey: &Value,
-    additional_evidence: &str,
-    mut hash: impl FnMut(&[u8]),
-) -> Result<(), BindingError> {
-    let tee_pubkey = canonical(tee_pubkey)?;
-    // RFC 8785 sorts names by their UTF-16 code units; these are in that order.
-    hash(b"{\"additional-evidence\":");
-    hash_string(additional_evidence, &mut hash);
-    hash(b",\"nonce\":");
-    hash_string(nonce, &mut hash);
-    hash(b",\"tee-pubkey\":");
-    hash(&tee_pubkey);
-    hash(b"}");
-    Ok(())
-}
-
-/// A failure must never become the digest of nothing: that would be the same for every nonce and key.
-fn digest(value: &Value) -> Result<[u8; QUOTE_NONCE_LEN], BindingError> {
-    Ok(Sha384::digest(canonical(value)?).into())
 }
 
 fn canonical(value: &Value) -> Result<Vec<u8>, BindingError> {
@@ -98,6 +124,11 @@ fn pad(digest: &[u8; QUOTE_NONCE_LEN]) -> [u8; REPORT_DATA_LEN] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    fn digest(value: &Value) -> Result<[u8; QUOTE_NONCE_LEN], BindingError> {
+        Ok(Sha384::digest(canonical(value)?).into())
+    }
 
     fn key() -> Value {
         json!({"kty": "EC", "crv": "P-256", "alg": "ECDH-ES+A256KW", "x": "AAAA", "y": "BBBB"})
@@ -126,10 +157,13 @@ mod tests {
         for key in keys {
             for text in ["", "{\"tpm\":{\"a\":\"AA==\"}}", "\\\"\n\u{0}\u{2028}\u{1f600}"] {
                 let mut pieces = Vec::new();
-                hash_report_data(text, &key, text, |piece| pieces.extend_from_slice(piece)).unwrap();
+                let bound = Bound::new(text, &key).unwrap();
+                bound.hash_report_data(text, |piece| pieces.extend_from_slice(piece));
                 let whole = json!({"additional-evidence": text, "nonce": text, "tee-pubkey": key});
                 assert_eq!(pieces, canonical(&whole).unwrap());
                 assert_eq!(report_data(text, &key, text).unwrap(), pad(&digest(&whole).unwrap()));
+                let nonce = json!({"nonce": text, "tee-pubkey": key});
+                assert_eq!(quote_nonce(text, &key).unwrap(), digest(&nonce).unwrap());
             }
         }
     }
