@@ -23,8 +23,8 @@ pub struct Appraised<'a> {
     pub trust_vector: &'a TrustVector,
     /// Who vouches for the vTPM.
     pub binding_level: BindingLevel,
-    /// The guest instance.
-    pub report_id: &'a [u8; 32],
+    /// The guest instance, where its TEE names it.
+    pub report_id: Option<&'a [u8; 32]>,
     /// IMA entries that are not evidence.
     pub uncovered_ima_entries: u64,
     /// The channel key.
@@ -88,7 +88,7 @@ fn annotated(appraised: &Appraised<'_>, issue: &Issue<'_>) -> Value {
     let runtime_data = json!({"nonce": issue.nonce, "tee-pubkey": appraised.tee_pubkey});
     let sealpod = json!({
         "binding_level": appraised.binding_level.as_str(),
-        "report_id": HexArray(*appraised.report_id),
+        "report_id": appraised.report_id.copied().map(HexArray),
         "uncovered_ima_entries": appraised.uncovered_ima_entries,
     });
     out.insert("runtime_data_claims".to_owned(), runtime_data);
@@ -116,7 +116,7 @@ pub(crate) mod tests {
             claims: &claims,
             trust_vector: vector,
             binding_level: level,
-            report_id: &[1; 32],
+            report_id: Some(&[1; 32]),
             uncovered_ima_entries: 0,
             tee_pubkey: key,
         };

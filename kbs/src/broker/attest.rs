@@ -77,7 +77,7 @@ impl Broker {
             now,
         };
         let result = verify(&input);
-        let unknown_key = result.as_ref().ok().map(AttestationResult::snp_key);
+        let unknown_key = result.as_ref().ok().and_then(AttestationResult::snp_key);
         let unknown_key = unknown_key.filter(|key| !endorsements.remembers(key)).cloned();
         drop(endorsements);
         if let Some(key) = unknown_key {

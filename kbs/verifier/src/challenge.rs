@@ -2,7 +2,6 @@
 
 use crate::UnixTime;
 use crate::error::{Check, VerifyError};
-use crate::parts::Parts;
 use aws_lc_rs::hmac;
 use sealpod_evidence::rcar::protocol::Tee;
 
@@ -24,14 +23,14 @@ pub struct Challenge {
 /// covers the nonce.
 ///
 /// That the challenge was this broker's, and not yet answered, is for whoever opened the cookie to know.
-/// Which TEE asked was held against the evidence when it was parsed.
-pub(crate) fn check(parts: &Parts<'_>, challenge: &Challenge, now: UnixTime) -> Result<(), VerifyError> {
+/// Which TEE asked decided how the evidence was parsed.
+pub(crate) fn check(nonce: &str, challenge: &Challenge, now: UnixTime) -> Result<(), VerifyError> {
     if now >= challenge.expires {
         let expected = format!("an answer before {}", challenge.expires);
         return Err(VerifyError::new(Check::ChallengeExpired, expected, now));
     }
-    if parts.nonce != challenge.nonce {
-        return Err(VerifyError::new(Check::ChallengeNonce, &challenge.nonce, parts.nonce));
+    if nonce != challenge.nonce {
+        return Err(VerifyError::new(Check::ChallengeNonce, &challenge.nonce, nonce));
     }
     Ok(())
 }

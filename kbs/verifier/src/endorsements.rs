@@ -3,7 +3,7 @@
 use crate::UnixTime;
 use crate::signature::PublicKey;
 use sealpod_evidence::bytes::HexArray;
-use sealpod_evidence::snp::report::Product;
+use sealpod_evidence::snp::report::{Product, TcbBytes};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -51,6 +51,48 @@ pub struct VerifiedSnpKey {
     pub(crate) not_before: UnixTime,
     /// ...to here: the narrowest of all its certificates and lists.
     pub(crate) not_after: UnixTime,
+}
+
+impl VerifiedSnpKey {
+    /// SHA-256 of the certificate.
+    pub fn id(&self) -> &[u8; 32] {
+        &self.id
+    }
+
+    /// The product line of the root that it chains to.
+    pub fn product(&self) -> Product {
+        self.product
+    }
+
+    /// Whether it is a VLEK (a cloud provider's) rather than a VCEK (a chip's).
+    pub fn is_vlek(&self) -> bool {
+        self.vlek
+    }
+
+    /// The TCB that the certificate is for.
+    pub fn tcb(&self) -> TcbBytes {
+        TcbBytes(self.tcb)
+    }
+
+    /// The chip that the certificate is for, padded with zeros as in reports; none for a VLEK.
+    pub fn hardware_id(&self) -> Option<&[u8; 64]> {
+        self.hardware_id.as_ref()
+    }
+
+    /// The cloud provider that a VLEK is for.
+    pub fn csp_id(&self) -> Option<&str> {
+        self.csp_id.as_deref()
+    }
+
+    /// Whether a current revocation list was held against the chain.
+    pub fn revocation_checked(&self) -> bool {
+        self.revocation_checked
+    }
+
+    /// The first and the last second at which the chain, and the list if there was one, is valid.
+    pub fn window(&self) -> (UnixTime, UnixTime) {
+        (self.not_before, self.not_after)
+    }
 }
 
 impl Endorsements {

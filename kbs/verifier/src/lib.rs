@@ -6,6 +6,9 @@
 //!
 //! An [`AttestationResult`] can be made in no other way, so whoever holds one knows that every step held. It does *not* say
 //! that the owner wants to release anything: that is the release policy's word.
+//!
+//! Single steps are open to tools that have single pieces, in [`snp`], [`tpm`], [`ima`] and [`x509`]: the same functions, and none of them
+//! makes a result.
 #![forbid(unsafe_code)]
 
 pub use challenge::{Challenge, CredentialKey};
@@ -23,15 +26,17 @@ pub mod ima;
 pub mod policy;
 pub mod reference;
 pub mod result;
+pub mod snp;
+pub mod tpm;
+pub mod x509;
 
 mod appraise;
+mod bound;
 mod hash;
 mod parts;
 mod signature;
-mod snp;
 #[cfg(test)]
 mod testing;
-mod tpm;
 mod workload;
 
 use sealpod_evidence::rcar::protocol::Attestation;

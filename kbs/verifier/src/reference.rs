@@ -31,7 +31,7 @@ pub struct ReferenceValues {
 
 /// One accepted launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Measurement {
+pub struct Measurement {
     /// As its reviewer described it.
     pub description: Box<str>,
     /// Level at which it runs the guest's kernel; 0 where it has no SVSM.
@@ -139,7 +139,7 @@ impl ReferenceValues {
     }
 
     /// The launch with this digest.
-    pub(crate) fn measurement(&self, measurement: &[u8; 48]) -> Option<&Measurement> {
+    pub fn measurement(&self, measurement: &[u8; 48]) -> Option<&Measurement> {
         self.measurements.get(measurement)
     }
 

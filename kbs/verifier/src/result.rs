@@ -1,5 +1,6 @@
 //! What an appraisal establishes.
 
+pub(crate) mod claims;
 mod refused;
 
 use crate::endorsements::VerifiedSnpKey;
@@ -126,9 +127,9 @@ pub struct AttestationResult {
     pub(crate) claims: Value,
     pub(crate) trust_vector: TrustVector,
     pub(crate) binding_level: BindingLevel,
-    pub(crate) report_id: [u8; 32],
+    pub(crate) report_id: Option<[u8; 32]>,
     pub(crate) uncovered_ima_entries: u64,
-    pub(crate) snp_key: Arc<VerifiedSnpKey>,
+    pub(crate) snp_key: Option<Arc<VerifiedSnpKey>>,
 }
 
 impl AttestationResult {
@@ -162,9 +163,9 @@ impl AttestationResult {
         self.binding_level
     }
 
-    /// Names this guest instance (SNP REPORT_ID).
-    pub fn report_id(&self) -> &[u8; 32] {
-        &self.report_id
+    /// Names this guest instance (SNP REPORT_ID). `None` where the TEE has no such name: TDX.
+    pub fn report_id(&self) -> Option<&[u8; 32]> {
+        self.report_id.as_ref()
     }
 
     /// Entries at the end of the IMA log that the quote does not cover yet. They are not evidence.
@@ -173,9 +174,9 @@ impl AttestationResult {
     }
 
     /// The chip key whose chain was verified, to hand in again as an endorsement
-    /// ([`crate::Endorsements::remember`]).
-    pub fn snp_key(&self) -> &Arc<VerifiedSnpKey> {
-        &self.snp_key
+    /// ([`crate::Endorsements::remember`]). `None` where another TEE's key signed.
+    pub fn snp_key(&self) -> Option<&Arc<VerifiedSnpKey>> {
+        self.snp_key.as_ref()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Public keys and the signature schemes that evidence uses. All cryptography is aws-lc's.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED,
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
     RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, VerificationAlgorithm,
 };
 use der::asn1::UintRef;
@@ -15,10 +16,18 @@ pub(crate) enum Scheme {
     RsaPssSha256,
     /// RSASSA-PKCS1-v1_5, SHA-256.
     RsaPkcs1Sha256,
+    /// RSASSA-PKCS1-v1_5, SHA-384.
+    RsaPkcs1Sha384,
+    /// RSASSA-PKCS1-v1_5, SHA-512.
+    RsaPkcs1Sha512,
     /// ECDSA on P-256, SHA-256, signature as R and S of 32 bytes each.
     EcdsaP256Sha256,
     /// ECDSA on P-384, SHA-384, signature as R and S of 48 bytes each.
     EcdsaP384Sha384,
+    /// ECDSA on P-256, SHA-256, signature in DER as certificates have it.
+    EcdsaP256Sha256Der,
+    /// ECDSA on P-384, SHA-384, signature in DER as certificates have it.
+    EcdsaP384Sha384Der,
 }
 
 impl Scheme {
@@ -27,8 +36,12 @@ impl Scheme {
             Self::RsaPssSha384 => &RSA_PSS_2048_8192_SHA384,
             Self::RsaPssSha256 => &RSA_PSS_2048_8192_SHA256,
             Self::RsaPkcs1Sha256 => &RSA_PKCS1_2048_8192_SHA256,
+            Self::RsaPkcs1Sha384 => &RSA_PKCS1_2048_8192_SHA384,
+            Self::RsaPkcs1Sha512 => &RSA_PKCS1_2048_8192_SHA512,
             Self::EcdsaP256Sha256 => &ECDSA_P256_SHA256_FIXED,
             Self::EcdsaP384Sha384 => &ECDSA_P384_SHA384_FIXED,
+            Self::EcdsaP256Sha256Der => &ECDSA_P256_SHA256_ASN1,
+            Self::EcdsaP384Sha384Der => &ECDSA_P384_SHA384_ASN1,
         }
     }
 }

@@ -1,56 +1,98 @@
 //! Steps 3 to 9 for AMD SEV-SNP: who signed the report, what it says, and who vouches for the vTPM.
+//!
+//! [`crate::verify`] runs all of them. Each can also be called by itself, on a single report or chain, by a tool that has no more; what
+//! a step alone proves is in its words, and no set of steps put together elsewhere makes an [`crate::AttestationResult`].
 
-mod certificate;
 mod chain;
 pub(crate) mod claims;
-mod crl;
-pub(crate) mod launch;
+pub mod launch;
 mod leaf;
-pub(crate) mod report;
-mod signed;
-pub(crate) mod svsm;
+mod names;
+pub mod report;
+pub mod svsm;
 #[cfg(test)]
 mod tests;
 
 use crate::endorsements::{Endorsements, VerifiedSnpKey};
-use crate::parts::Parts;
-use crate::policy::AppraisalPolicy;
+use crate::x509::Certificate;
 use crate::{Check, UnixTime, VerifyError};
-use certificate::{Certificate, Role};
 use chain::Sources;
-use sealpod_evidence::snp::cert_table::{CertTable, Guid};
-use sealpod_evidence::snp::report::{Report, SigningKey};
+use names::{AMD, Role};
+use sealpod_evidence::snp::cert_table::{CertTable, CertTableError, Guid};
+use sealpod_evidence::snp::report::{Report, ReportError, SigningKey};
 use std::sync::Arc;
 
 /// Step 3. The key that signs this chip's reports, with a chain to a trusted root that is valid at `now`.
 ///
+/// The leaf is the table's, or else the one of the certificates given that is for this chip and TCB.
+///
 /// A key that was verified before is known by the digest of its certificate: then only its time, and whether
 /// revocation was checked, are looked at again. Everything that depends on the report is checked every time,
 /// by the steps after this one.
-pub(crate) fn endorse(
-    parts: &Parts<'_>,
+///
+/// # Errors
+///
+/// Every [`Check`] of step 3.
+pub fn endorse(
+    report: &Report,
+    sent: &CertTable<'_>,
     endorsements: &Endorsements,
-    policy: &AppraisalPolicy,
+    require_crl: bool,
     now: UnixTime,
 ) -> Result<Arc<VerifiedSnpKey>, VerifyError> {
-    let table = CertTable::parse(&parts.certificates)
-        .map_err(|error| VerifyError::new(Check::CertificateTable, "a certificate table", error))?;
-    let der = find_leaf(&parts.report, &table, endorsements.certificates())?;
-    if let Some(key) = endorsements.verified(&leaf::id(der)) {
+    let leaf = find_leaf(report, sent, endorsements.certificates())?;
+    if let Some(key) = endorsements.verified(&leaf::id(leaf)) {
         let current = (key.not_before..=key.not_after).contains(&now);
-        if current && (key.revocation_checked || !policy.require_crl) {
+        if current && (key.revocation_checked || !require_crl) {
             return Ok(Arc::clone(key));
         }
     }
-    let sent: Vec<&[u8]> = [Guid::ASK, Guid::ARK].into_iter().filter_map(|guid| table.get(guid)).collect();
+    let sent: Vec<&[u8]> = [Guid::ASK, Guid::ARK].into_iter().filter_map(|guid| sent.get(guid)).collect();
+    endorse_leaf(leaf, &sent, endorsements, require_crl, now).map(Arc::new)
+}
+
+/// Step 3 for one leaf, whichever report it is for: a VCEK or VLEK (DER), and certificates that were sent beside it. Nothing that was
+/// verified before is used.
+///
+/// # Errors
+///
+/// Every [`Check`] of step 3.
+pub fn endorse_leaf(
+    leaf: &[u8],
+    sent: &[&[u8]],
+    endorsements: &Endorsements,
+    require_crl: bool,
+    now: UnixTime,
+) -> Result<VerifiedSnpKey, VerifyError> {
     let sources = Sources {
-        sent: &sent,
+        sent,
         given: endorsements.certificates(),
         roots: endorsements.snp_roots(),
         crls: endorsements.crls(),
-        require_crl: policy.require_crl,
+        require_crl,
     };
-    chain::verify(&Certificate::parse(der)?, sources, now).map(Arc::new)
+    chain::verify(&Certificate::parse(leaf, &AMD)?, sources, now)
+}
+
+/// Whether AMD's names say that this certificate (DER) is a VCEK or VLEK. Proves nothing about who named it.
+pub fn is_leaf(der: &[u8]) -> bool {
+    let certificate = Certificate::parse(der, &AMD);
+    certificate.is_ok_and(|it| matches!(Role::of(it.subject()), Ok(Role::Vcek | Role::Vlek)))
+}
+
+/// Which check a report fails that is not well formed.
+pub fn report_error(error: &ReportError) -> VerifyError {
+    let check = match error {
+        ReportError::Version { .. } => Check::EvidenceVersion,
+        ReportError::Reserved { .. } | ReportError::PolicyBit { .. } => Check::ReservedBytes,
+        ReportError::Length { .. } | ReportError::Product { .. } => Check::PrimaryEvidence,
+    };
+    VerifyError::new(check, "a well-formed SNP report", error)
+}
+
+/// The refusal of a certificate table that does not parse.
+pub(crate) fn table_error(error: CertTableError) -> VerifyError {
+    VerifyError::new(Check::CertificateTable, "a certificate table as the GHCB specification has it", error)
 }
 
 /// The leaf's bytes: the table's, of the kind that the report names if there are two, or else the one of the
@@ -66,7 +108,7 @@ fn find_leaf<'a>(
         return Ok(der);
     }
     let fits = |der: &&Vec<u8>| {
-        Certificate::parse(der).is_ok_and(|leaf| match (leaf.role(), vlek) {
+        Certificate::parse(der, &AMD).is_ok_and(|leaf| match (Role::of(leaf.subject()), vlek) {
             (Ok(Role::Vlek), true) | (Ok(Role::Vcek), false) => leaf::is_for(&leaf, report),
             _ => false,
         })

@@ -1,11 +1,8 @@
 //! Steps 10 to 12: the vTPM's keys, its quote, and the boot that the quoted PCRs hold.
 //!
-//! None of this says where the TPM is: that is the binding level, step 9.
+//! None of this says where the TPM is: that is the binding level, step 9. As with [`crate::snp`], the parts of a step can be called
+//! by themselves.
 
-mod boot;
-mod keys;
-mod quote;
-
-pub(crate) use boot::{Booted, boot};
-pub(crate) use keys::keys_and_credential;
-pub(crate) use quote::quote;
+pub mod boot;
+pub mod keys;
+pub mod quote;

@@ -1,9 +1,9 @@
 //! Step 15: what the agent says that it started.
 
 use crate::error::{Check, VerifyError};
-use crate::parts::Parts;
 use sealpod_evidence::bytes::HexArray;
 use sealpod_evidence::cel::Record;
+use sealpod_evidence::initdata::Initdata;
 use sealpod_evidence::rcar::{PCR_WORKLOAD, PcrValue};
 use sealpod_evidence::workload::{ContainerSpec, WorkloadEvent};
 
@@ -16,20 +16,19 @@ pub(crate) struct Started {
     pub containers: Vec<ContainerSpec>,
 }
 
-/// The workload log replays to PCR 13, each record is what its digest says, and each container is one that initdata allows.
+/// Each record's content is a container that initdata allows. That the log is whole, its replay shows.
 ///
 /// Proves what the measured agent recorded before it started anything. That the agent records everything follows from
 /// the launch digest, not from this.
-pub(crate) fn appraise(parts: &Parts<'_>) -> Result<Started, VerifyError> {
-    replay(&parts.workload, parts.pcrs.get(PCR_WORKLOAD))?;
-    let policy = parts.initdata.policy();
-    let containers = parts.workload.iter().map(|record| {
+pub(crate) fn allowed(records: &[Record], initdata: &Initdata) -> Result<Started, VerifyError> {
+    let policy = initdata.policy();
+    let containers = records.iter().map(|record| {
         let WorkloadEvent::Container { spec } = event(record)?;
         if policy.rule_for(&spec).is_none() {
             let expected = match policy.containers.len() {
                 0 => "no container at all".to_owned(),
                 count => {
-                    format!("exactly one of the {count} container(s) of initdata {}", parts.initdata.digest())
+                    format!("exactly one of the {count} container(s) of initdata {}", initdata.digest())
                 }
             };
             let found = String::from_utf8_lossy(&record.content).into_owned();
@@ -40,8 +39,8 @@ pub(crate) fn appraise(parts: &Parts<'_>) -> Result<Started, VerifyError> {
     Ok(Started { containers: containers.collect::<Result<_, _>>()? })
 }
 
-/// From zero, every record in its place, to the quoted value.
-fn replay(records: &[Record], quoted: PcrValue) -> Result<(), VerifyError> {
+/// The workload log replays to PCR 13: from zero, every record in its place and what its digest says, to the quoted value.
+pub(crate) fn replay(records: &[Record], quoted: PcrValue) -> Result<(), VerifyError> {
     let mut pcr = [0; 32];
     for (index, record) in (0_u64..).zip(records) {
         if record.recnum != index {

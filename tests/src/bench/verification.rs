@@ -50,7 +50,7 @@ impl Case {
             sealed,
         };
         let result = verify(&case.input())?;
-        case.endorsements.remember(result.snp_key().clone());
+        case.endorsements.remember(result.snp_key().context("a chip key")?.clone());
         Ok(case)
     }
 

@@ -34,11 +34,15 @@ pub(super) enum JsonError {
 /// Where a text is both of another form and not what `T` wants, the error is about its form.
 pub(super) fn read<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, JsonError> {
     // Of a text that is known to be UTF-8, no string needs a look of its own.
-    let text = std::str::from_utf8(text).map_err(|error| JsonError::Syntax(error.to_string()))?;
-    read_str(text).map_err(|error| read_str::<IgnoredAny>(text).err().unwrap_or(error))
+    read_str(std::str::from_utf8(text).map_err(|error| JsonError::Syntax(error.to_string()))?)
 }
 
-fn read_str<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, JsonError> {
+/// As [`read`], of a text that is known to be UTF-8.
+pub(super) fn read_str<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, JsonError> {
+    read_once(text).map_err(|error| read_once::<IgnoredAny>(text).err().unwrap_or(error))
+}
+
+fn read_once<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, JsonError> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let mut walk = Walk::new();
     let read = Strict::root(&mut reader, &mut walk).value(PhantomData);

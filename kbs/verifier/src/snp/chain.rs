@@ -1,9 +1,9 @@
 //! Step 3: from the report's signing key to a root that is trusted.
 
-use super::certificate::{Certificate, Role};
-use super::crl;
 use super::leaf;
+use super::names::{AMD, Role};
 use crate::endorsements::{SnpRoot, VerifiedSnpKey};
+use crate::x509::{Certificate, Window, crl};
 use crate::{Check, UnixTime, VerifyError};
 use aws_lc_rs::digest;
 use sealpod_evidence::bytes::HexArray;
@@ -34,17 +34,17 @@ pub(super) fn verify(
     sources: Sources<'_>,
     now: UnixTime,
 ) -> Result<VerifiedSnpKey, VerifyError> {
-    let vlek = match leaf.role()? {
+    let vlek = match Role::of(leaf.subject())? {
         Role::Vcek => false,
         Role::Vlek => true,
         other => return Err(wrong_name("a VCEK or VLEK", other)),
     };
-    let product = match (leaf.issuer_role()?, vlek) {
+    let product = match (Role::of(leaf.issuer())?, vlek) {
         (Role::Ask(product), false) | (Role::Asvk(product), true) => product,
         (other, _) => return Err(wrong_name("a leaf issued by its own kind of signing key", other)),
     };
     let intermediate = find_issuer(leaf, sources, |_| Ok(()))?;
-    match intermediate.issuer_role()? {
+    match Role::of(intermediate.issuer())? {
         Role::Ark(found) if found == product => {}
         other => return Err(wrong_name(format!("a signing key issued by the {product} root"), other)),
     }
@@ -59,7 +59,9 @@ pub(super) fn verify(
     for certificate in [&root, &intermediate, leaf] {
         window = narrow(window, certificate.validity(now)?);
     }
-    let list = crl::check(sources.crls, &root, &intermediate, sources.require_crl, now)?;
+    // AMD's root lists the ASKs and ASVKs that it withdraws. A single VCEK cannot be listed: all of them have serial number 0, and
+    // the root is not their issuer. What withdraws a VCEK is a higher least TCB among the Reference Values.
+    let list = crl::check(sources.crls, &root, &[&root, &intermediate], sources.require_crl, now)?;
     window = list.map_or(window, |list| narrow(window, list));
     leaf::key(leaf, product, vlek, list.is_some(), window)
 }
@@ -76,7 +78,7 @@ fn find_issuer<'a>(
     let mut first_error = None;
     let sent = sources.sent.iter().copied().map(|der| (der, true));
     for (der, sent) in sent.chain(sources.given.iter().map(|der| (der.as_slice(), false))) {
-        let candidate = match Certificate::parse(der) {
+        let candidate = match Certificate::parse(der, &AMD) {
             Ok(candidate) => candidate,
             // What the broker gives may hold other vendors' certificates; what a sender adds must be AMD's.
             Err(error) if sent => return Err(error),
@@ -112,7 +114,7 @@ fn require_trusted(root: &Certificate<'_>, product: Product, roots: &[SnpRoot]) 
     Err(VerifyError::new(Check::TrustRoot, expected, hex::encode(found)))
 }
 
-fn narrow(a: (UnixTime, UnixTime), b: (UnixTime, UnixTime)) -> (UnixTime, UnixTime) {
+fn narrow(a: Window, b: Window) -> Window {
     (a.0.max(b.0), a.1.min(b.1))
 }
 

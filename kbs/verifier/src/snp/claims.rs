@@ -1,104 +1,20 @@
-//! Step 16: what the other steps established, as claims and as an AR4SI vector.
+//! What a report says, as claims.
 
 use super::launch::Launch;
 use crate::endorsements::VerifiedSnpKey;
-use crate::ima::Measured;
-use crate::parts::Parts;
-use crate::result::{AttestationResult, BindingLevel, TrustVector};
-use crate::tpm::Booted;
-use crate::workload::Started;
 use sealpod_evidence::bytes::HexArray;
-use sealpod_evidence::rcar::protocol::Tee;
 use sealpod_evidence::reference_values::SnpTcb;
 use sealpod_evidence::snp::report::Report;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
-/// AR4SI claim values (draft-ietf-rats-ar4si, section 2.3.4). 2 is in every claim the plain "as it should
-/// be".
-const AFFIRMED: i8 = 2;
-/// instance-identity 97: the Attesting Environment is not recognized though it should be.
-const INSTANCE_NOT_RECOGNIZED: i8 = 97;
-
-/// What steps 3 to 15 found.
-pub(crate) struct Findings {
-    pub key: Arc<VerifiedSnpKey>,
-    pub launch: Launch,
-    pub binding_level: BindingLevel,
-    pub booted: Booted,
-    pub measured: Measured,
-    pub started: Started,
+/// The claims of a report that held, under their name. Names in it are those of policies for the KBS protocol where they have one;
+/// byte strings are lower-case hex.
+pub(crate) fn claims(report: &Report, key: &VerifiedSnpKey, launch: &Launch) -> (&'static str, Value) {
+    ("snp", snp(report, key, launch))
 }
 
-/// Step 16.
-pub(crate) fn result(parts: Parts<'_>, findings: Findings) -> AttestationResult {
-    AttestationResult {
-        tee: Tee::Snp,
-        claims: claims(&parts, &findings),
-        trust_vector: trust_vector(findings.binding_level),
-        binding_level: findings.binding_level,
-        report_id: parts.report.report_id(),
-        uncovered_ima_entries: findings.measured.uncovered,
-        snp_key: findings.key,
-        tee_pubkey: parts.tee_pubkey,
-    }
-}
-
-/// Every step held, so each claim that a step stands for is affirmed: hardware (3-6), configuration (8, 12,
-/// 15), executables (14), file-system (the measured guest unpacks only images that initdata names),
-/// runtime-opaque (memory is encrypted and debugging is off, 6), instance-identity (9, 10). No step says
-/// anything about storage that the host keeps or about sourced data.
-///
-/// Where nobody vouches for the vTPM, the environment that measured executables is unknown, so
-/// instance-identity is contraindicated and with it the whole result: whoever still releases something to it
-/// has to say so.
-fn trust_vector(level: BindingLevel) -> TrustVector {
-    let instance = match level {
-        BindingLevel::Host => INSTANCE_NOT_RECOGNIZED,
-        BindingLevel::GuestKernel | BindingLevel::Paravisor | BindingLevel::Svsm => AFFIRMED,
-    };
-    TrustVector {
-        instance_identity: Some(instance),
-        configuration: Some(AFFIRMED),
-        executables: Some(AFFIRMED),
-        file_system: Some(AFFIRMED),
-        hardware: Some(AFFIRMED),
-        runtime_opaque: Some(AFFIRMED),
-        storage_opaque: None,
-        sourced_data: None,
-    }
-}
-
-/// `report_data` and `init_data` are where policies for the KBS protocol look for them; names under `snp` are
-/// theirs too where they have one. Byte strings are lower-case hex.
-fn claims(parts: &Parts<'_>, findings: &Findings) -> Value {
-    let report = &parts.report;
-    json!({
-        "snp": snp(report, findings),
-        "report_data": HexArray(report.report_data()),
-        "init_data": HexArray(report.host_data()),
-        "binding_level": findings.binding_level,
-        "initdata": { "sha256": parts.initdata.digest(), "description": findings.launch.initdata },
-        "boot": findings.booted.description,
-        "acpi_measured": findings.booted.acpi_measured,
-        "containers": findings.started.containers,
-        "ima": {
-            "entries": findings.measured.covered.index,
-            "uncovered": findings.measured.uncovered,
-            "violations": findings.measured.violations,
-        },
-        "tpm": {
-            "ek_name": hex::encode(parts.ek.name().as_bytes()),
-            "ak_name": hex::encode(parts.ak.name().as_bytes()),
-            "reset_count": parts.attest.clock_info.reset_count,
-            "restart_count": parts.attest.clock_info.restart_count,
-            "pcrs": parts.pcrs.0,
-        },
-    })
-}
-
-fn snp(report: &Report, findings: &Findings) -> Value {
-    let (policy, platform, key) = (report.policy(), report.platform_info(), &findings.key);
+fn snp(report: &Report, key: &VerifiedSnpKey, launch: &Launch) -> Value {
+    let (policy, platform) = (report.policy(), report.platform_info());
     let tcb = report.reported_tcb().decode(key.product);
     let mut out = json!({
         "version": report.version(),
@@ -106,7 +22,7 @@ fn snp(report: &Report, findings: &Findings) -> Value {
         "signing_key": if key.vlek { "vlek" } else { "vcek" },
         "certificate": HexArray(key.id),
         "measurement": HexArray(report.measurement()),
-        "measurement_description": findings.launch.measurement,
+        "measurement_description": launch.measurement,
         "host_data": HexArray(report.host_data()),
         "report_data": HexArray(report.report_data()),
         "report_id": HexArray(report.report_id()),

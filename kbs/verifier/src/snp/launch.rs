@@ -1,10 +1,9 @@
 //! Step 8: what was launched, and with what initdata.
 
-use crate::parts::Parts;
 use crate::policy::AppraisalPolicy;
-use crate::reference::ReferenceValues;
+use crate::reference::{Measurement, ReferenceValues};
 use crate::{Check, VerifyError};
-use sealpod_evidence::bytes::{HexArray, Sha384Digest};
+use sealpod_evidence::bytes::{HexArray, Sha256Digest, Sha384Digest};
 use sealpod_evidence::snp::report::Report;
 
 /// What was recognized, as the reviewer of the Reference Values described it.
@@ -21,34 +20,66 @@ pub(crate) struct Launch {
 ///
 /// What the initdata allows, and that the guest keeps to it, is for later steps.
 pub(crate) fn appraise(
-    parts: &Parts<'_>,
+    report: &Report,
+    initdata: Sha256Digest,
     reference: &ReferenceValues,
     policy: &AppraisalPolicy,
 ) -> Result<Launch, VerifyError> {
-    let found = parts.report.measurement();
+    let measurement = measurement(report, reference)?;
+    host_data(report, initdata)?;
+    let known = reference.is_initdata(&initdata.0).ok_or_else(|| {
+        VerifyError::new(Check::InitdataReference, "an initdata digest among the Reference Values", initdata)
+    })?;
+    id_block_author(report, &policy.id_block_authors)?;
+    Ok(Launch {
+        measurement: measurement.description.to_string(),
+        guest_vmpl: measurement.guest_vmpl,
+        initdata: known.to_owned(),
+    })
+}
+
+/// The launch digest is a Reference Value, and the report was asked for at the level that such a launch gives the guest's kernel.
+///
+/// # Errors
+///
+/// [`Check::LaunchDigest`], [`Check::LaunchVmpl`].
+pub fn measurement<'r>(
+    report: &Report,
+    reference: &'r ReferenceValues,
+) -> Result<&'r Measurement, VerifyError> {
+    let found = report.measurement();
     let measurement = reference.measurement(&found).ok_or_else(|| {
         VerifyError::new(Check::LaunchDigest, "a launch digest among the Reference Values", HexArray(found))
     })?;
-    let (guest_vmpl, vmpl) = (measurement.guest_vmpl, parts.report.vmpl());
-    if vmpl != u32::from(guest_vmpl) {
-        let expected = format!("VMPL {guest_vmpl}, as {:?} runs its guest", measurement.description);
-        return Err(VerifyError::new(Check::LaunchVmpl, expected, vmpl));
+    if report.vmpl() != u32::from(measurement.guest_vmpl) {
+        let (level, name) = (measurement.guest_vmpl, &measurement.description);
+        let expected = format!("VMPL {level}, as {name:?} runs its guest");
+        return Err(VerifyError::new(Check::LaunchVmpl, expected, report.vmpl()));
     }
-    let (host_data, digest) = (parts.report.host_data(), parts.initdata.digest());
-    if host_data != digest.0 {
-        let expected = format!("{digest}, the digest of the initdata sent");
-        return Err(VerifyError::new(Check::HostData, expected, HexArray(host_data)));
+    Ok(measurement)
+}
+
+/// The host gave the digest of this initdata at launch.
+///
+/// # Errors
+///
+/// [`Check::HostData`].
+pub fn host_data(report: &Report, initdata: Sha256Digest) -> Result<(), VerifyError> {
+    let found = report.host_data();
+    if found != initdata.0 {
+        let expected = format!("{initdata}, the digest of the initdata sent");
+        return Err(VerifyError::new(Check::HostData, expected, HexArray(found)));
     }
-    let initdata = reference.is_initdata(&digest.0).ok_or_else(|| {
-        VerifyError::new(Check::InitdataReference, "an initdata digest among the Reference Values", digest)
-    })?;
-    id_block_author(&parts.report, &policy.id_block_authors)?;
-    Ok(Launch { measurement: measurement.description.to_string(), guest_vmpl, initdata: initdata.to_owned() })
+    Ok(())
 }
 
 /// The id block's key is certified by one of `authors`. The firmware checked the block's signatures at launch
-/// (AMD 56860, SNP_LAUNCH_FINISH).
-fn id_block_author(report: &Report, authors: &[Sha384Digest]) -> Result<(), VerifyError> {
+/// (AMD 56860, SNP_LAUNCH_FINISH). Where there are no `authors`, an id block is not demanded.
+///
+/// # Errors
+///
+/// [`Check::IdBlockAuthor`].
+pub fn id_block_author(report: &Report, authors: &[Sha384Digest]) -> Result<(), VerifyError> {
     if authors.is_empty() {
         return Ok(());
     }

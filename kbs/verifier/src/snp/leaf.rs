@@ -1,8 +1,10 @@
 //! What a VCEK or VLEK certificate says of its chip and TCB (AMD 57230).
 
-use super::certificate::{Certificate, Role};
+use super::names::{Role, extension};
 use crate::endorsements::VerifiedSnpKey;
-use crate::{Check, UnixTime, VerifyError};
+use crate::signature::Scheme;
+use crate::x509::{Certificate, Window};
+use crate::{Check, VerifyError};
 use aws_lc_rs::digest;
 use der::Decode as _;
 use der::asn1::{Ia5StringRef, OctetStringRef};
@@ -29,12 +31,19 @@ pub(super) fn key(
     product: Product,
     vlek: bool,
     revocation_checked: bool,
-    (not_before, not_after): (UnixTime, UnixTime),
+    (not_before, not_after): Window,
 ) -> Result<VerifiedSnpKey, VerifyError> {
     require_product(leaf, product)?;
+    let public_key = leaf.key().for_scheme(Scheme::EcdsaP384Sha384).ok_or_else(|| {
+        VerifyError::new(
+            Check::CertificateSyntax,
+            "a P-384 key in the leaf",
+            "a point that is not on the curve",
+        )
+    })?;
     Ok(VerifiedSnpKey {
-        id: id(leaf.der),
-        public_key: leaf.public_key().clone(),
+        id: id(leaf.der()),
+        public_key,
         product,
         vlek,
         tcb: tcb(leaf, product)?,
@@ -56,7 +65,7 @@ pub(super) fn id(der: &[u8]) -> [u8; 32] {
 /// Whether an unverified leaf says that it is for the chip and TCB of `report`. A hint for choosing among
 /// several.
 pub(super) fn is_for(leaf: &Certificate<'_>, report: &Report) -> bool {
-    let (product, vlek) = match leaf.issuer_role() {
+    let (product, vlek) = match Role::of(leaf.issuer()) {
         Ok(Role::Ask(product)) => (product, false),
         Ok(Role::Asvk(product)) => (product, true),
         _ => return false,
@@ -67,7 +76,7 @@ pub(super) fn is_for(leaf: &Certificate<'_>, report: &Report) -> bool {
 
 /// The product name is the line's, or the line's with a stepping (`Milan-B0`).
 fn require_product(leaf: &Certificate<'_>, product: Product) -> Result<(), VerifyError> {
-    let name = leaf.amd_extension(PRODUCT_NAME).and_then(|value| Ia5StringRef::from_der(value).ok());
+    let name = extension(leaf, PRODUCT_NAME).and_then(|value| Ia5StringRef::from_der(value).ok());
     let found = name.map(|name| name.as_str().to_ascii_lowercase());
     let line = found.as_deref().map(|name| name.split('-').next().unwrap_or_default());
     if line != Some(product.as_str()) {
@@ -98,7 +107,7 @@ fn tcb(leaf: &Certificate<'_>, product: Product) -> Result<[u8; 8], VerifyError>
 
 /// One security patch level: an INTEGER from 0 to 255.
 fn spl(leaf: &Certificate<'_>, arc: u32) -> Result<Option<u8>, VerifyError> {
-    let Some(value) = leaf.amd_extension(&[3, arc]) else { return Ok(None) };
+    let Some(value) = extension(leaf, &[3, arc]) else { return Ok(None) };
     let found = || hex::encode(value);
     u8::from_der(value)
         .map(Some)
@@ -108,7 +117,7 @@ fn spl(leaf: &Certificate<'_>, arc: u32) -> Result<Option<u8>, VerifyError> {
 /// The chip id, zero-padded as in the report. Old certificates have its bytes bare, newer ones as an OCTET
 /// STRING; the lengths differ, so no value can be read both ways.
 fn hardware_id(leaf: &Certificate<'_>, product: Product) -> Result<[u8; CHIP_ID_LEN], VerifyError> {
-    let value = leaf.amd_extension(HARDWARE_ID).unwrap_or_default();
+    let value = extension(leaf, HARDWARE_ID).unwrap_or_default();
     let expected = match product {
         Product::Milan | Product::Genoa => CHIP_ID_LEN,
         Product::Turin => SHORT_CHIP_ID_LEN,
@@ -128,7 +137,7 @@ fn hardware_id(leaf: &Certificate<'_>, product: Product) -> Result<[u8; CHIP_ID_
 
 /// A VLEK names a cloud provider, and no chip.
 fn provider(leaf: &Certificate<'_>) -> Result<String, VerifyError> {
-    let (value, chip) = (leaf.amd_extension(CSP_ID), leaf.amd_extension(HARDWARE_ID));
+    let (value, chip) = (extension(leaf, CSP_ID), extension(leaf, HARDWARE_ID));
     let name = value.and_then(|value| Ia5StringRef::from_der(value).ok()).filter(|name| !name.is_empty());
     match (name, chip) {
         (Some(name), None) => Ok(name.as_str().to_owned()),

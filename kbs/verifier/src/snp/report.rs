@@ -1,12 +1,8 @@
-//! Steps 4 to 7: what one report says, held against the key that signed it, the Reference Values and the
-//! owner's policy.
+//! Steps 4 to 6: what one report says, held against the key that signed it, the least TCB and the owner's policy.
 
 use crate::endorsements::VerifiedSnpKey;
-use crate::parts::Parts;
 use crate::policy::AppraisalPolicy;
-use crate::reference::ReferenceValues;
 use crate::{Check, VerifyError};
-use sealpod_evidence::binding;
 use sealpod_evidence::bytes::HexArray;
 use sealpod_evidence::reference_values::SnpTcb;
 use sealpod_evidence::snp::report::{Product, Report, SigningKey};
@@ -20,7 +16,11 @@ const MAX_VMPL: u32 = 3;
 ///
 /// A VLEK is for no chip, so with one the chip id proves nothing. A version 2 report does not say its
 /// product; the certificate does.
-pub(crate) fn certificate(key: &VerifiedSnpKey, report: &Report) -> Result<(), VerifyError> {
+///
+/// # Errors
+///
+/// [`Check::CertificateProduct`], [`Check::CertificateTcb`], [`Check::CertificateHardwareId`].
+pub fn certificate(key: &VerifiedSnpKey, report: &Report) -> Result<(), VerifyError> {
     // Version 2 is older than Turin, and what is parsed with the wrong product's TCB layout would be misread.
     let product =
         report.product().unwrap_or(if key.product == Product::Turin { Product::Milan } else { key.product });
@@ -41,7 +41,11 @@ pub(crate) fn certificate(key: &VerifiedSnpKey, report: &Report) -> Result<(), V
 
 /// Step 5. The chip's firmware signed exactly these bytes. Reserved and padding bytes were found zero when
 /// the report was parsed.
-pub(crate) fn signature(key: &VerifiedSnpKey, report: &Report) -> Result<(), VerifyError> {
+///
+/// # Errors
+///
+/// [`Check::SignatureAlgorithm`], [`Check::ReportSignature`].
+pub fn signature(key: &VerifiedSnpKey, report: &Report) -> Result<(), VerifyError> {
     if report.signature_algorithm() != ECDSA_P384_SHA384 {
         let found = report.signature_algorithm();
         return Err(VerifyError::new(Check::SignatureAlgorithm, ECDSA_P384_SHA384, found));
@@ -59,39 +63,61 @@ pub(crate) fn signature(key: &VerifiedSnpKey, report: &Report) -> Result<(), Ver
 }
 
 /// Step 6 for the primary report. Which VMPL it has to be, step 8 knows.
-pub(crate) fn fields(
-    key: &VerifiedSnpKey,
-    parts: &Parts<'_>,
-    reference: &ReferenceValues,
-    policy: &AppraisalPolicy,
-) -> Result<(), VerifyError> {
-    let found = parts.report.vmpl();
+///
+/// # Errors
+///
+/// [`Check::Vmpl`].
+pub fn vmpl(report: &Report) -> Result<(), VerifyError> {
+    let found = report.vmpl();
     if found > MAX_VMPL {
         return Err(VerifyError::new(Check::Vmpl, format!("a guest's VMPL, 0 to {MAX_VMPL}"), found));
     }
-    common_fields(key, &parts.report, reference, policy)
+    Ok(())
 }
 
-/// Step 6 for any report of the guest, but for its VMPL.
-pub(super) fn common_fields(
+/// Step 6 for any report of the guest, but for its VMPL: the functions after this one, in their order. `least` is the least TCB for
+/// the key's product.
+///
+/// # Errors
+///
+/// Those of [`signing_key`], [`guest_policy`], [`minimum_tcb`] and [`tcb_order`].
+pub fn fields(
     key: &VerifiedSnpKey,
     report: &Report,
-    reference: &ReferenceValues,
     policy: &AppraisalPolicy,
+    least: Option<&SnpTcb>,
 ) -> Result<(), VerifyError> {
+    signing_key(key, report)?;
+    guest_policy(report, policy)?;
+    minimum_tcb(key.product, report, least)?;
+    tcb_order(key.product, report)
+}
+
+/// The report names the kind of key that signed it.
+///
+/// # Errors
+///
+/// [`Check::SigningKey`].
+pub fn signing_key(key: &VerifiedSnpKey, report: &Report) -> Result<(), VerifyError> {
     let kind = if key.vlek { SigningKey::Vlek } else { SigningKey::Vcek };
     let found = report.key_info().signing_key();
-    if found != kind {
-        return Err(VerifyError::new(
-            Check::SigningKey,
-            format!("{kind:?}, as the certificate"),
-            format!("{found:?}"),
-        ));
+    if found == kind {
+        return Ok(());
     }
+    let expected = format!("{kind:?}, as the certificate");
+    Err(VerifyError::new(Check::SigningKey, expected, format!("{found:?}")))
+}
+
+/// What the guest was launched with, and where, keeps the host out of it as far as the owner demands.
+///
+/// # Errors
+///
+/// [`Check::DebugAllowed`], [`Check::MigrationAllowed`], [`Check::Smt`], [`Check::AbiVersion`].
+pub fn guest_policy(report: &Report, policy: &AppraisalPolicy) -> Result<(), VerifyError> {
     let guest = report.policy();
     let refused =
         |check, expected: &str| Err(VerifyError::new(check, expected, format!("policy {:#x}", guest.0)));
-    if guest.debug_allowed() {
+    if guest.debug_allowed() && !policy.dangerous_accept_debug {
         return refused(Check::DebugAllowed, "a guest that the host cannot debug");
     }
     if guest.migration_agent_allowed() {
@@ -105,14 +131,17 @@ pub(super) fn common_fields(
     if found < least {
         return Err(VerifyError::new(Check::AbiVersion, format!("at least {least:?}"), format!("{found:?}")));
     }
-    minimum_tcb(key.product, report, reference)?;
-    tcb_order(key.product, report)
+    Ok(())
 }
 
 /// No component of the reported TCB, which the certificate attests, nor of the launch TCB is below the owner's least: firmware
 /// that is sound now does not heal a launch that older firmware measured.
-fn minimum_tcb(product: Product, report: &Report, reference: &ReferenceValues) -> Result<(), VerifyError> {
-    let Some(least) = reference.minimum_tcb(product) else {
+///
+/// # Errors
+///
+/// [`Check::MinimumTcb`], also where there is no `least`.
+pub fn minimum_tcb(product: Product, report: &Report, least: Option<&SnpTcb>) -> Result<(), VerifyError> {
+    let Some(least) = least else {
         let expected = format!("a least TCB for {product}");
         return Err(VerifyError::new(Check::MinimumTcb, expected, "none listed"));
     };
@@ -129,7 +158,11 @@ fn minimum_tcb(product: Product, report: &Report, reference: &ReferenceValues) -
 /// What firmware reports is never above what it cannot be rolled back from, that never above what runs, and
 /// the guest was launched by what runs or by something older (AMD 56860, SNP_CONFIG and SNP_COMMIT). Anything
 /// else is a roll-back under the guest.
-fn tcb_order(product: Product, report: &Report) -> Result<(), VerifyError> {
+///
+/// # Errors
+///
+/// [`Check::TcbOrder`].
+pub fn tcb_order(product: Product, report: &Report) -> Result<(), VerifyError> {
     let (reported, committed) =
         (report.reported_tcb().decode(product), report.committed_tcb().decode(product));
     let (current, launch) = (report.current_tcb().decode(product), report.launch_tcb().decode(product));
@@ -162,16 +195,4 @@ fn at_most(low: &SnpTcb, high: &SnpTcb) -> bool {
         && low.tee <= high.tee
         && low.snp <= high.snp
         && low.microcode <= high.microcode
-}
-
-/// Step 7. The guest itself asked for this report, for this nonce, this channel key and this text of vTPM
-/// evidence.
-pub(crate) fn report_data(parts: &Parts<'_>) -> Result<(), VerifyError> {
-    let expected = binding::report_data(parts.nonce, &parts.tee_pubkey, parts.additional_text)
-        .map_err(|error| VerifyError::new(Check::ReportData, "a channel key with a canonical form", error))?;
-    let found = parts.report.report_data();
-    if found != expected {
-        return Err(VerifyError::new(Check::ReportData, HexArray(expected), HexArray(found)));
-    }
-    Ok(())
 }

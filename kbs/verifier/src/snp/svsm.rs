@@ -4,17 +4,31 @@ use super::launch::Launch;
 use super::report;
 use crate::endorsements::VerifiedSnpKey;
 use crate::hash::sha256_of;
-use crate::parts::{Parts, Svsm};
+use crate::parts::snp::Svsm;
 use crate::policy::AppraisalPolicy;
-use crate::reference::ReferenceValues;
 use crate::result::BindingLevel;
 use crate::{Check, VerifyError};
-use sealpod_evidence::binding;
+use sealpod_evidence::binding::{QUOTE_NONCE_LEN, svsm_nonce_block, svsm_report_data};
 use sealpod_evidence::bytes::HexArray;
+use sealpod_evidence::reference_values::SnpTcb;
+use sealpod_evidence::snp::report::Report;
+use sealpod_evidence::tpm::Public;
 use std::fmt::Display;
 
 /// VMPL of an SVSM.
 const SVSM_VMPL: u32 = 0;
+
+/// What step 9 holds together.
+pub(crate) struct Vouched<'a> {
+    /// The primary report.
+    pub report: &'a Report,
+    /// The SVSM's word, where there is one.
+    pub svsm: Option<&'a Svsm>,
+    /// The endorsement key sent.
+    pub ek: &'a Public,
+    /// What binds nonce and channel key.
+    pub quote_nonce: &'a [u8; QUOTE_NONCE_LEN],
+}
 
 /// Step 9. Establishes the level, and refuses one that is lower than the owner takes.
 ///
@@ -27,65 +41,60 @@ const SVSM_VMPL: u32 = 0;
 pub(crate) fn binding_level(
     key: &VerifiedSnpKey,
     launch: &Launch,
-    parts: &Parts<'_>,
-    reference: &ReferenceValues,
+    vouched: &Vouched<'_>,
     policy: &AppraisalPolicy,
+    least: Option<&SnpTcb>,
 ) -> Result<BindingLevel, VerifyError> {
-    let level = match &parts.svsm {
+    let level = match vouched.svsm {
         Some(_) if launch.guest_vmpl == 0 => {
             let expected =
                 format!("none: {:?} is listed with guest_vmpl 0, without an SVSM", launch.measurement);
             return Err(VerifyError::new(Check::SvsmUnexpected, expected, "an SVSM's report and manifest"));
         }
         Some(svsm) => {
-            svsm_report(key, svsm, reference, policy)?;
-            report_data(parts, svsm)?;
-            same_guest(parts, svsm)?;
-            manifest(parts, svsm)?;
+            let block = svsm_nonce_block(vouched.quote_nonce);
+            own_report(key, &svsm.report, policy, least)?;
+            report_data(&svsm.report, &block, &svsm.manifest)?;
+            same_guest(vouched.report, &svsm.report)?;
+            manifest(&svsm.manifest, vouched.ek)?;
             BindingLevel::Svsm
         }
         None => BindingLevel::Host,
     };
-    let least = policy.minimum_binding_level;
-    if level < least {
-        return Err(VerifyError::new(
-            Check::BindingLevel,
-            format!("at least {}", least.as_str()),
-            level.as_str(),
-        ));
-    }
-    if level == BindingLevel::Host && !policy.dangerous_accept_host_vtpm {
-        let expected = "a vTPM that a TEE vouches for, or dangerous_accept_host_vtpm";
-        return Err(VerifyError::new(Check::BindingLevel, expected, level.as_str()));
-    }
+    policy.require_level(level)?;
     Ok(level)
 }
 
 /// The same chip signed it, in the same state, for VMPL 0: steps 4 to 6 once more.
-fn svsm_report(
+///
+/// # Errors
+///
+/// [`Check::SvsmReport`].
+pub fn own_report(
     key: &VerifiedSnpKey,
-    svsm: &Svsm,
-    reference: &ReferenceValues,
+    svsm: &Report,
     policy: &AppraisalPolicy,
+    least: Option<&SnpTcb>,
 ) -> Result<(), VerifyError> {
-    let checked = report::certificate(key, &svsm.report)
-        .and_then(|()| report::signature(key, &svsm.report))
-        .and_then(|()| report::common_fields(key, &svsm.report, reference, policy));
+    let checked = report::certificate(key, svsm)
+        .and_then(|()| report::signature(key, svsm))
+        .and_then(|()| report::fields(key, svsm, policy, least));
     checked.map_err(|error| {
         VerifyError::new(Check::SvsmReport, "an SVSM report that holds as the primary one does", error)
     })?;
-    if svsm.report.vmpl() != SVSM_VMPL {
-        return Err(VerifyError::new(Check::SvsmReport, format!("VMPL {SVSM_VMPL}"), svsm.report.vmpl()));
+    if svsm.vmpl() != SVSM_VMPL {
+        return Err(VerifyError::new(Check::SvsmReport, format!("VMPL {SVSM_VMPL}"), svsm.vmpl()));
     }
     Ok(())
 }
 
-/// The SVSM was asked for this nonce and channel key, and answered with this manifest.
-fn report_data(parts: &Parts<'_>, svsm: &Svsm) -> Result<(), VerifyError> {
-    let block = binding::svsm_nonce(parts.nonce, &parts.tee_pubkey).map_err(|error| {
-        VerifyError::new(Check::SvsmReportData, "a channel key with a canonical form", error)
-    })?;
-    let (expected, found) = (binding::svsm_report_data(&block, &svsm.manifest), svsm.report.report_data());
+/// The SVSM was asked with this nonce block, and answered with this manifest.
+///
+/// # Errors
+///
+/// [`Check::SvsmReportData`].
+pub fn report_data(svsm: &Report, nonce_block: &[u8; 64], manifest: &[u8]) -> Result<(), VerifyError> {
+    let (expected, found) = (svsm_report_data(nonce_block, manifest), svsm.report_data());
     if found != expected {
         return Err(VerifyError::new(Check::SvsmReportData, HexArray(expected), HexArray(found)));
     }
@@ -94,14 +103,33 @@ fn report_data(parts: &Parts<'_>, svsm: &Svsm) -> Result<(), VerifyError> {
 
 /// Everything that names the guest is equal. REPORT_ID alone would do on honest firmware; without it the vTPM
 /// of another guest of the same owner on the same chip could be relayed in.
-fn same_guest(parts: &Parts<'_>, svsm: &Svsm) -> Result<(), VerifyError> {
-    let (primary, other) = (&parts.report, &svsm.report);
+///
+/// # Errors
+///
+/// [`Check::SvsmSameGuest`].
+pub fn same_guest(primary: &Report, other: &Report) -> Result<(), VerifyError> {
     same("REPORT_ID", HexArray(primary.report_id()), HexArray(other.report_id()))?;
     same("REPORT_ID_MA", HexArray(primary.report_id_ma()), HexArray(other.report_id_ma()))?;
     same("CHIP_ID", HexArray(primary.chip_id()), HexArray(other.chip_id()))?;
     same("MEASUREMENT", HexArray(primary.measurement()), HexArray(other.measurement()))?;
     same("POLICY", primary.policy().0, other.policy().0)?;
     same("HOST_DATA", HexArray(primary.host_data()), HexArray(other.host_data()))
+}
+
+/// The manifest is the EK's `TPMT_PUBLIC`, byte for byte (SVSM specification, attestation of the vTPM
+/// service).
+///
+/// # Errors
+///
+/// [`Check::SvsmManifest`].
+pub fn manifest(manifest: &[u8], ek: &Public) -> Result<(), VerifyError> {
+    if ek.raw() != manifest {
+        // A digest of each: whole keys would fill the audit line and tell its reader no more.
+        let digest = |bytes: &[u8]| format!("sha256:{}", HexArray(sha256_of([bytes])));
+        let expected = format!("a manifest that is the endorsement key sent, {}", digest(ek.raw()));
+        return Err(VerifyError::new(Check::SvsmManifest, expected, digest(manifest)));
+    }
+    Ok(())
 }
 
 fn same<T: PartialEq + Display>(field: &str, expected: T, found: T) -> Result<(), VerifyError> {
@@ -111,18 +139,6 @@ fn same<T: PartialEq + Display>(field: &str, expected: T, found: T) -> Result<()
             format!("{field} {expected}, as in the primary report"),
             found,
         ));
-    }
-    Ok(())
-}
-
-/// The manifest is the EK's `TPMT_PUBLIC`, byte for byte (SVSM specification, attestation of the vTPM
-/// service).
-fn manifest(parts: &Parts<'_>, svsm: &Svsm) -> Result<(), VerifyError> {
-    if parts.ek.raw() != svsm.manifest {
-        // A digest of each: whole keys would fill the audit line and tell its reader no more.
-        let digest = |bytes: &[u8]| format!("sha256:{}", HexArray(sha256_of([bytes])));
-        let expected = format!("a manifest that is the endorsement key sent, {}", digest(parts.ek.raw()));
-        return Err(VerifyError::new(Check::SvsmManifest, expected, digest(&svsm.manifest)));
     }
     Ok(())
 }

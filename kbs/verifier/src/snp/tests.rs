@@ -2,9 +2,9 @@
 //! At the end, test evidence byte by byte.
 
 use super::*;
-use crate::SnpRoot;
 use crate::reference::ReferenceValues;
 use crate::testing::vector;
+use crate::{AppraisalPolicy, SnpRoot};
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -47,7 +47,7 @@ fn authorities(product: Product) -> Option<Vec<Vec<u8>>> {
 fn chain(leaf: &[u8], given: &[Vec<u8>], now: UnixTime) -> Result<VerifiedSnpKey, VerifyError> {
     let roots = Endorsements::builtin_snp_roots();
     let sources = Sources { sent: &[], given, roots: &roots, crls: &[], require_crl: false };
-    chain::verify(&Certificate::parse(leaf)?, sources, now)
+    chain::verify(&Certificate::parse(leaf, &AMD)?, sources, now)
 }
 
 /// Reference Values that take every TCB of this product.
@@ -64,7 +64,7 @@ fn appraise(report: &Report, leaf: &[u8], product: Product, given: &[Vec<u8>]) -
     assert_eq!(key.product, product);
     super::report::certificate(&key, report)?;
     super::report::signature(&key, report)?;
-    super::report::common_fields(&key, report, &any_tcb(product), &AppraisalPolicy::default())
+    super::report::fields(&key, report, &AppraisalPolicy::default(), any_tcb(product).minimum_tcb(product))
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn the_pinned_roots_are_amds() {
     for root in roots {
         let path = format!("certs/microsoft__TEE-Attestation-Verification/{}_ark.pem", root.product);
         let Some(ark) = certificates(&path) else { return };
-        let ark = Certificate::parse(&ark[0]).unwrap();
-        assert_eq!(ark.role().unwrap(), Role::Ark(root.product));
+        let ark = Certificate::parse(&ark[0], &AMD).unwrap();
+        assert_eq!(Role::of(ark.subject()).unwrap(), Role::Ark(root.product));
         assert_eq!(digest::digest(&digest::SHA384, &ark.spki()).as_ref(), root.spki_sha384);
     }
 }
@@ -185,7 +185,7 @@ fn test_chain(leaf: &[u8], given: [&[u8]; 2]) -> Result<VerifiedSnpKey, VerifyEr
     spki_sha384.copy_from_slice(digest::digest(&digest::SHA384, &Key::Ark.spki()).as_ref());
     let roots = [SnpRoot { product: Product::Genoa, spki_sha384 }];
     let sources = Sources { sent: &given, given: &[], roots: &roots, crls: &[], require_crl: false };
-    chain::verify(&Certificate::parse(leaf)?, sources, NOW)
+    chain::verify(&Certificate::parse(leaf, &AMD)?, sources, NOW)
 }
 
 #[test]

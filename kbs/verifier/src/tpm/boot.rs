@@ -2,7 +2,7 @@
 
 use crate::error::{Check, VerifyError};
 use crate::hash::extend;
-use crate::parts::Parts;
+use crate::parts::tpm::Pcrs;
 use crate::reference::ReferenceValues;
 use sealpod_evidence::bytes::{HexArray, Sha256Digest};
 use sealpod_evidence::rcar::PCR_INITDATA;
@@ -33,15 +33,20 @@ pub(crate) struct Booted {
 /// event covers the ACPI tables is the Reference Value's word too. Where none does, the host can hand the kernel bytecode that
 /// rewrites it, and neither the launch digest nor a PCR changes: such a boot is refused unless its Reference Value takes it by
 /// name.
-pub(crate) fn boot(parts: &Parts<'_>, reference: &ReferenceValues) -> Result<Booted, VerifyError> {
-    let (events, pcrs) = if parts.boot_log.is_empty() {
+pub(crate) fn appraise(
+    boot_log: &[u8],
+    quoted: &Pcrs,
+    initdata: Sha256Digest,
+    reference: &ReferenceValues,
+) -> Result<Booted, VerifyError> {
+    let (events, pcrs) = if boot_log.is_empty() {
         (Events::default(), [[0; 32]; BOOT_PCRS])
     } else {
-        let log = BootLog::parse(&parts.boot_log)
+        let log = BootLog::parse(boot_log)
             .map_err(|error| VerifyError::new(Check::BootLogSyntax, "a TCG2 boot log", error))?;
         replay(&log)?
     };
-    compare(parts, &pcrs)?;
+    compare(quoted, initdata, &pcrs)?;
     let known = accepted(&events, reference.boots())?;
     Ok(Booted { description: known.description.clone(), acpi_measured: known.measures_acpi(), pcrs })
 }
@@ -70,27 +75,38 @@ fn replay<'a>(log: &BootLog<'a>) -> Result<(Events<'a>, [[u8; 32]; BOOT_PCRS]), 
     Ok((events, pcrs))
 }
 
+/// A log that replays to `replayed` is what the TPM saw of this PCR, in any bank.
+///
+/// # Errors
+///
+/// [`Check::BootLogReplay`].
+pub fn pcr(index: u8, quoted: &[u8], replayed: &[u8]) -> Result<(), VerifyError> {
+    if quoted == replayed {
+        return Ok(());
+    }
+    let expected = format!("PCR {index} = {}, as quoted", hex::encode(quoted));
+    let found = format!("a log that replays to {}", hex::encode(replayed));
+    Err(VerifyError::new(Check::BootLogReplay, expected, found))
+}
+
 /// The quoted values are those of the log and of initdata.
-fn compare(parts: &Parts<'_>, pcrs: &[[u8; 32]; BOOT_PCRS]) -> Result<(), VerifyError> {
-    let mut initdata = None;
+fn compare(quoted: &Pcrs, initdata: Sha256Digest, pcrs: &[[u8; 32]; BOOT_PCRS]) -> Result<(), VerifyError> {
+    let mut extended = None;
     for (index, value) in (0_u8..).zip(pcrs) {
         if index == PCR_INITDATA {
             let mut value = *value;
-            extend(&mut value, &parts.initdata.digest().0);
-            initdata = Some(HexArray(value));
-        } else if *value != parts.pcrs.get(index).0 {
-            let expected = format!("PCR {index} = {}, as quoted", parts.pcrs.get(index));
-            let found = format!("a log that replays to {}", HexArray(*value));
-            return Err(VerifyError::new(Check::BootLogReplay, expected, found));
+            extend(&mut value, &initdata.0);
+            extended = Some(HexArray(value));
+        } else {
+            pcr(index, &quoted.get(index).0, value)?;
         }
     }
-    let quoted = parts.pcrs.get(PCR_INITDATA);
-    match initdata {
+    let quoted = quoted.get(PCR_INITDATA);
+    match extended {
         Some(value) if value == quoted => Ok(()),
         value => {
             let value = value.map(|value| value.to_string()).unwrap_or_default();
-            let expected =
-                format!("PCR {PCR_INITDATA} = {value}, extended with initdata {}", parts.initdata.digest());
+            let expected = format!("PCR {PCR_INITDATA} = {value}, extended with initdata {initdata}");
             Err(VerifyError::new(Check::InitdataPcr, expected, quoted))
         }
     }

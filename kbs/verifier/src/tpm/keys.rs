@@ -3,7 +3,7 @@
 
 use crate::challenge::Challenge;
 use crate::error::{Check, VerifyError};
-use crate::parts::Parts;
+use crate::parts::tpm::TpmPart;
 use sealpod_evidence::tpm::{Attributes, Public};
 
 /// An attribute's name in TPM 2.0 Part 2, section 8.3, and how it is read.
@@ -24,18 +24,36 @@ const SIGN: Attribute = ("sign", Attributes::sign);
 /// The attributes count because the TPM checked them itself: the EK's when it refused to open a credential with any other
 /// kind of key, the AK's because its name, which the credential is for, is the digest of the public area that has them.
 /// Whose TPM it is, the binding level says: an EK that nobody vouches for may be software's.
-pub(crate) fn keys_and_credential(parts: &Parts<'_>, challenge: &Challenge) -> Result<(), VerifyError> {
-    attributes(&parts.ek, Check::EkAttributes, DECRYPT, SIGN)?;
-    attributes(&parts.ak, Check::AkAttributes, SIGN, DECRYPT)?;
-    let (ek, ak) = (parts.ek.name(), parts.ak.name());
+pub(crate) fn activated(tpm: &TpmPart, challenge: &Challenge) -> Result<(), VerifyError> {
+    endorsement_key(&tpm.ek)?;
+    attestation_key(&tpm.ak)?;
+    let (ek, ak) = (tpm.ek.name(), tpm.ak.name());
     let key = &challenge.credential_key;
-    if key.matches(&parts.activated_credential, &challenge.nonce, ek.as_bytes(), ak.as_bytes()) {
+    if key.matches(&tpm.activated_credential, &challenge.nonce, ek.as_bytes(), ak.as_bytes()) {
         return Ok(());
     }
     // The credential expected is a secret until the right TPM has opened it, so no text holds it.
     let expected = format!("the credential made for this nonce, EK {ek} and AK {ak}");
-    let found = format!("another value of {} bytes", parts.activated_credential.len());
+    let found = format!("another value of {} bytes", tpm.activated_credential.len());
     Err(VerifyError::new(Check::Credential, expected, found))
+}
+
+/// The attributes of an endorsement key: restricted, for decryption, fixed to its TPM. By themselves they are anybody's word.
+///
+/// # Errors
+///
+/// [`Check::EkAttributes`].
+pub fn endorsement_key(ek: &Public) -> Result<(), VerifyError> {
+    attributes(ek, Check::EkAttributes, DECRYPT, SIGN)
+}
+
+/// The attributes of an attestation key: restricted, for signing, fixed to its TPM. By themselves they are anybody's word.
+///
+/// # Errors
+///
+/// [`Check::AkAttributes`].
+pub fn attestation_key(ak: &Public) -> Result<(), VerifyError> {
+    attributes(ak, Check::AkAttributes, SIGN, DECRYPT)
 }
 
 fn attributes(key: &Public, check: Check, set: Attribute, clear: Attribute) -> Result<(), VerifyError> {

@@ -1,44 +1,53 @@
 //! Step 11: the quote is fresh, of the PCRs asked for, over the values sent, and signed by the attestation key.
 
 use crate::error::{Check, VerifyError};
-use crate::parts::Parts;
+use crate::parts::tpm::TpmPart;
 use crate::signature::{PublicKey, Scheme, rsa_public_key};
-use sealpod_evidence::binding;
+use crate::x509::{self, KeyKind, SubjectKey};
 use sealpod_evidence::rcar::QUOTED_PCRS;
-use sealpod_evidence::tpm::{self, Curve, HashAlg, Public, Signature};
+use sealpod_evidence::tpm::{self, Attest, Curve, HashAlg, Public, Signature};
 
 /// Qualifying data, selection, digest and signature, in this order.
 ///
 /// That it is a quote made by a TPM (magic and type) is part of its syntax. Proves the PCR values of the TPM that holds the
 /// AK at a time after the nonce was made; which TPM that is, steps 9 and 10 say.
-pub(crate) fn quote(parts: &Parts<'_>) -> Result<(), VerifyError> {
-    nonce(parts)?;
-    selection(parts)?;
-    pcr_digest(parts)?;
-    signature(&parts.ak, &parts.quote_signature, parts.attest.raw())
+pub(crate) fn appraise(tpm: &TpmPart, expected: &[u8]) -> Result<(), VerifyError> {
+    nonce(&tpm.attest, expected)?;
+    selection(&tpm.attest)?;
+    let value = |bank, pcr| match bank {
+        HashAlg::Sha256 => tpm.pcrs.0.get(&pcr).map(|value| value.0.as_slice()),
+        _ => None,
+    };
+    pcr_digest(&tpm.attest, tpm.quote_signature.hash(), value)?;
+    signature(&tpm.ak, &tpm.quote_signature, tpm.attest.raw())
 }
 
-/// `extraData` names this challenge and this channel key, and nothing else.
-fn nonce(parts: &Parts<'_>) -> Result<(), VerifyError> {
-    let expected = binding::quote_nonce(parts.nonce, &parts.tee_pubkey)
-        .map_err(|error| VerifyError::new(Check::QuoteNonce, "a channel key with a canonical form", error))?;
-    if parts.attest.extra_data == expected {
+/// `extraData` is what the challenge and the channel key call for, and nothing else.
+///
+/// # Errors
+///
+/// [`Check::QuoteNonce`].
+pub fn nonce(attest: &Attest, expected: &[u8]) -> Result<(), VerifyError> {
+    if attest.extra_data == expected {
         return Ok(());
     }
-    let found = hex::encode(&parts.attest.extra_data);
+    let found = hex::encode(&attest.extra_data);
     Err(VerifyError::new(Check::QuoteNonce, hex::encode(expected), found))
 }
 
 /// One bank, SHA-256, and exactly the PCRs asked for: one less could hide a log, one more could hide behind the digest.
-fn selection(parts: &Parts<'_>) -> Result<(), VerifyError> {
-    if let [only] = parts.attest.selections.as_slice()
+///
+/// # Errors
+///
+/// [`Check::QuoteSelection`].
+pub fn selection(attest: &Attest) -> Result<(), VerifyError> {
+    if let [only] = attest.selections.as_slice()
         && only.hash == HashAlg::Sha256
         && only.pcrs().eq(QUOTED_PCRS)
     {
         return Ok(());
     }
-    let found: Vec<_> = parts
-        .attest
+    let found: Vec<_> = attest
         .selections
         .iter()
         .map(|bank| format!("{} {:?}", bank.hash, bank.pcrs().collect::<Vec<_>>()))
@@ -46,46 +55,104 @@ fn selection(parts: &Parts<'_>) -> Result<(), VerifyError> {
     Err(VerifyError::new(Check::QuoteSelection, format!("sha256 {QUOTED_PCRS:?}"), found.join(", ")))
 }
 
-/// The digest is by the hash of the signing scheme, whatever the bank (TPM 2.0 Part 3, TPM2_Quote).
-fn pcr_digest(parts: &Parts<'_>) -> Result<(), VerifyError> {
-    let values = QUOTED_PCRS.map(|pcr| parts.pcrs.get(pcr).0);
-    let values = values.each_ref().map(<[u8; 32]>::as_slice);
-    let expected = parts.quote_signature.hash().digest(&values).unwrap_or_default();
-    let found = &parts.attest.pcr_digest;
-    if !expected.is_empty() && *found == expected {
+/// The quote is over these values, in the banks and of the PCRs that it says itself. `hash` is the signing scheme's, by which the
+/// digest is made whatever the bank (TPM 2.0 Part 3, TPM2_Quote).
+///
+/// # Errors
+///
+/// [`Check::QuotePcrDigest`], also where `value` has none for a selected PCR or one of another length.
+pub fn pcr_digest<'v>(
+    attest: &Attest,
+    hash: HashAlg,
+    value: impl Fn(HashAlg, u8) -> Option<&'v [u8]>,
+) -> Result<(), VerifyError> {
+    let found = || hex::encode(&attest.pcr_digest);
+    let mut values = Vec::new();
+    for bank in &attest.selections {
+        for pcr in bank.pcrs() {
+            let known = value(bank.hash, pcr).filter(|value| value.len() == bank.hash.size());
+            values.push(known.ok_or_else(|| {
+                let expected = format!("a value of {} PCR {pcr}, which is quoted", bank.hash);
+                VerifyError::new(Check::QuotePcrDigest, expected, found())
+            })?);
+        }
+    }
+    let expected = hash.digest(&values).unwrap_or_default();
+    if !expected.is_empty() && attest.pcr_digest == expected {
         return Ok(());
     }
     let expected = format!("the digest of the PCR values sent, {}", hex::encode(expected));
-    Err(VerifyError::new(Check::QuotePcrDigest, expected, hex::encode(found)))
+    Err(VerifyError::new(Check::QuotePcrDigest, expected, found()))
 }
 
 /// A signature over `message` by the key, in the scheme that the key is restricted to. SHA-1 is in no scheme that is taken.
-fn signature(key: &Public, signature: &Signature, message: &[u8]) -> Result<(), VerifyError> {
-    let refused = |expected: &str, found: String| VerifyError::new(Check::QuoteSignature, expected, found);
-    let found =
-        |signature: &Signature| format!("key scheme {:?}, signature {}", key.scheme(), kind(signature));
+///
+/// # Errors
+///
+/// [`Check::QuoteSignature`].
+pub fn signature(key: &Public, signature: &Signature, message: &[u8]) -> Result<(), VerifyError> {
     let scheme = scheme(key, signature).ok_or_else(|| {
-        let expected = "RSASSA or ECDSA P-256 with SHA-256, RSAPSS with SHA-256 or SHA-384, or ECDSA P-384 with \
-             SHA-384, by both key and signature";
-        refused(expected, found(signature))
+        refused(SCHEMES, format!("key scheme {:?}, signature {}", key.scheme(), kind(signature)))
     })?;
-    let (public, bytes) = match (key.key(), signature) {
-        (tpm::PublicKey::Ecc { curve, x, y }, Signature::Ecdsa { r, s, .. }) => {
-            (Some([&[4], x.as_slice(), y].concat()), fixed(curve.size(), r, s))
-        }
-        (
-            tpm::PublicKey::Rsa { exponent, modulus, .. },
-            Signature::RsaSsa { signature, .. } | Signature::RsaPss { signature, .. },
-        ) => (rsa_public_key(modulus, *exponent), Some(signature.clone())),
-        _ => (None, None),
+    let public = match key.key() {
+        tpm::PublicKey::Ecc { x, y, .. } => Some([&[4], x.as_slice(), y].concat()),
+        tpm::PublicKey::Rsa { exponent, modulus, .. } => rsa_public_key(modulus, *exponent),
     };
     let public = public.and_then(|bytes| PublicKey::new(scheme, &bytes));
-    let public = public.ok_or_else(|| refused("a sound public key", found(signature)))?;
-    if bytes.is_some_and(|bytes| public.verifies(message, &bytes)) {
+    verified(public, scheme, signature, message, &format!("the AK {}", key.name()))
+}
+
+/// As [`signature`], by a key that is known only as a SubjectPublicKeyInfo (DER): that says neither which scheme the key is
+/// restricted to nor that it is restricted at all, so this proves less.
+///
+/// # Errors
+///
+/// [`Check::CertificateSyntax`] for another kind of key, [`Check::QuoteSignature`].
+pub fn signature_by_spki(spki: &[u8], signature: &Signature, message: &[u8]) -> Result<(), VerifyError> {
+    let key = SubjectKey::from_spki(spki)?;
+    let scheme = match (key.kind(), signature) {
+        (KeyKind::Ec(x509::Curve::P256), Signature::Ecdsa { hash: HashAlg::Sha256, .. }) => {
+            Scheme::EcdsaP256Sha256
+        }
+        (KeyKind::Ec(x509::Curve::P384), Signature::Ecdsa { hash: HashAlg::Sha384, .. }) => {
+            Scheme::EcdsaP384Sha384
+        }
+        (KeyKind::Rsa(_), Signature::RsaSsa { hash: HashAlg::Sha256, .. }) => Scheme::RsaPkcs1Sha256,
+        (KeyKind::Rsa(_), Signature::RsaPss { hash: HashAlg::Sha256, .. }) => Scheme::RsaPssSha256,
+        (KeyKind::Rsa(_), Signature::RsaPss { hash: HashAlg::Sha384, .. }) => Scheme::RsaPssSha384,
+        _ => return Err(refused(SCHEMES, format!("key {:?}, signature {}", key.kind(), kind(signature)))),
+    };
+    verified(key.for_scheme(scheme), scheme, signature, message, "that key")
+}
+
+const SCHEMES: &str = "RSASSA or ECDSA P-256 with SHA-256, RSAPSS with SHA-256 or SHA-384, or ECDSA P-384 with \
+                       SHA-384, by both key and signature";
+
+fn verified(
+    key: Option<PublicKey>,
+    scheme: Scheme,
+    signature: &Signature,
+    message: &[u8],
+    name: &str,
+) -> Result<(), VerifyError> {
+    let key = key.ok_or_else(|| refused("a sound public key", kind(signature)))?;
+    let bytes = match (signature, scheme) {
+        (Signature::Ecdsa { r, s, .. }, Scheme::EcdsaP256Sha256) => fixed(Curve::P256.size(), r, s),
+        (Signature::Ecdsa { r, s, .. }, Scheme::EcdsaP384Sha384) => fixed(Curve::P384.size(), r, s),
+        (Signature::RsaSsa { signature, .. } | Signature::RsaPss { signature, .. }, _) => {
+            Some(signature.clone())
+        }
+        _ => None,
+    };
+    if bytes.is_some_and(|bytes| key.verifies(message, &bytes)) {
         return Ok(());
     }
-    let expected = format!("a signature over the quote by the AK {}", key.name());
+    let expected = format!("a signature over the quote by {name}");
     Err(refused(&expected, "one that does not verify".to_owned()))
+}
+
+fn refused(expected: &str, found: String) -> VerifyError {
+    VerifyError::new(Check::QuoteSignature, expected, found)
 }
 
 /// The one scheme in which this key may sign, if the signature is in it too.

@@ -182,7 +182,7 @@ fn each_certificate_is_valid_now() {
 fn a_remembered_key_skips_the_chain_but_not_its_time() {
     let not_after = pki::NOW + 10;
     let mut world = table(Guid::ASK, &Certificate { not_after, ..Certificate::ask() });
-    let key = Arc::clone(world.accepted().snp_key());
+    let key = Arc::clone(world.accepted().snp_key().unwrap());
     assert!(!world.endorsements.remembers(&key));
     world.endorsements.remember(key);
     // Without any of the chain: only a remembered key can pass.
@@ -190,7 +190,7 @@ fn a_remembered_key_skips_the_chain_but_not_its_time() {
         let table = CertificateTable(vec![(Guid::VCEK, pki::vcek_der().to_vec())]);
         serde_json::to_value(sealpod_evidence::bytes::Base64(table.to_bytes())).unwrap()
     };
-    assert!(world.endorsements.remembers(world.accepted().snp_key()));
+    assert!(world.endorsements.remembers(world.accepted().snp_key().unwrap()));
     (world.now, world.challenge.expires) = (not_after, not_after + 60);
     world.accepted();
     world.now = not_after + 1;
@@ -206,7 +206,7 @@ fn a_remembered_key_does_not_vouch_for_another_report() {
         sealed.report_key = Key::ForeignVcek;
         sealed.resign();
     });
-    let key = Arc::clone(World::valid().accepted().snp_key());
+    let key = Arc::clone(World::valid().accepted().snp_key().unwrap());
     world.endorsements.remember(key);
     world.refused(Check::ReportSignature);
 }
@@ -215,7 +215,7 @@ fn a_remembered_key_does_not_vouch_for_another_report() {
 fn a_remembered_key_does_not_outlive_what_it_was_verified_under() {
     let remembered = || {
         let mut world = World::valid();
-        let key = Arc::clone(world.accepted().snp_key());
+        let key = Arc::clone(world.accepted().snp_key().unwrap());
         world.endorsements.remember(key);
         world
     };
@@ -238,6 +238,6 @@ fn a_remembered_key_does_not_outlive_what_it_was_verified_under() {
     for change in changes {
         let mut world = remembered();
         change(&mut world.endorsements);
-        assert!(!world.endorsements.remembers(world.accepted().snp_key()));
+        assert!(!world.endorsements.remembers(world.accepted().snp_key().unwrap()));
     }
 }

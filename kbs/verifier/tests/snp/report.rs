@@ -92,6 +92,17 @@ fn debugging_and_migration_are_refused() {
 }
 
 #[test]
+fn debugging_is_let_through_only_where_the_owner_says_dangerous() {
+    let mut world = launched(|report| report.policy |= 1 << 19);
+    world.policy.dangerous_accept_debug = true;
+    let result = world.accepted();
+    // What it lets through is never affirmed.
+    assert_eq!(result.trust_vector().runtime_opaque, Some(96));
+    assert_eq!(result.status(), sealpod_verifier::TrustTier::Contraindicated);
+    assert_eq!(result.claims()["snp"]["policy_debug_allowed"], true);
+}
+
+#[test]
 fn smt_is_the_owners_choice() {
     let mut world = World::valid();
     world.policy.forbid_smt = true;

@@ -40,7 +40,7 @@ fn the_provider_of_a_vlek_is_claimed() {
 #[test]
 fn the_result_names_guest_and_key() {
     let result = World::valid().accepted();
-    assert_eq!(result.report_id(), &[0x1d; 32]);
+    assert_eq!(result.report_id(), Some(&[0x1d; 32]));
     assert_eq!(result.tee_pubkey()["crv"], "P-256");
     assert_eq!(result.uncovered_ima_entries(), 0);
     assert_eq!(result.tee().to_string(), "snp");

@@ -4,7 +4,6 @@ use super::*;
 use crate::testing::vector;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sealpod_evidence::tpm::Attest;
 use serde_json::Value;
 
 /// `TPMT_PUBLIC` of an RSA-2048 AK with RSASSA and this hash, from the end of a SubjectPublicKeyInfo: modulus, exponent 65537.

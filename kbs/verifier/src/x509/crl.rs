@@ -1,34 +1,34 @@
-//! Revocation lists of an AMD root (AMD 57230; RFC 5280, section 5).
-//!
-//! AMD's root lists the serial numbers of the ASKs and ASVKs that it withdraws. A single VCEK cannot be
-//! listed: all of them have serial number 0, and the root is not their issuer. What withdraws a VCEK is a
-//! higher least TCB among the Reference Values.
+//! Revocation lists (RFC 5280, section 5).
 
-use super::certificate::Certificate;
+use super::certificate::{Certificate, Window};
 use super::signed::{Signed, text};
 use crate::{Check, UnixTime, VerifyError};
 use der::Decode as _;
 use x509_cert::crl::TbsCertList;
 use x509_cert::ext::Extension;
 
-/// Holds the serial numbers of `issued` and of `root` itself against every list that `root` issued.
+/// Holds the serial numbers of `subjects` against every list that `issuer` issued.
 ///
-/// Lists of other issuers are passed over. A list that bears the root's name must parse, be signed by its key
+/// Lists of other issuers are passed over. A list that bears the issuer's name must parse, be signed by its key
 /// and not be delta or partial. Revoked serial numbers count in lists of any age, and where there are lists,
 /// one at least must be current. Gives the window of the current list that lasts longest, `None` where there
 /// is no list, which is refused if `required`.
-pub(super) fn check(
+///
+/// # Errors
+///
+/// [`Check::RevocationList`], [`Check::CertificateRevoked`].
+pub fn check(
     lists: &[Vec<u8>],
-    root: &Certificate<'_>,
-    issued: &Certificate<'_>,
+    issuer: &Certificate<'_>,
+    subjects: &[&Certificate<'_>],
     required: bool,
     now: UnixTime,
-) -> Result<Option<(UnixTime, UnixTime)>, VerifyError> {
-    let mut current: Option<(UnixTime, UnixTime)> = None;
+) -> Result<Option<Window>, VerifyError> {
+    let mut current: Option<Window> = None;
     let mut stale = None;
     for bytes in lists {
-        let Some(list) = List::parse(bytes, root)? else { continue };
-        for certificate in [root, issued] {
+        let Some(list) = List::parse(bytes, issuer)? else { continue };
+        for certificate in subjects {
             list.refuse_if_revoked(certificate)?;
         }
         if !(list.window.0..=list.window.1).contains(&now) {
@@ -41,7 +41,7 @@ pub(super) fn check(
         (None, Some((from, to))) => {
             Err(refuse(format!("only lists of other times, as from {from} to {to}, at {now}")))
         }
-        (None, None) if required => Err(refuse(format!("no list of {}", root.subject()))),
+        (None, None) if required => Err(refuse(format!("no list of {}", issuer.subject()))),
         _ => Ok(current),
     }
 }
@@ -49,22 +49,28 @@ pub(super) fn check(
 /// One list whose signature was checked.
 struct List {
     tbs: TbsCertList,
-    window: (UnixTime, UnixTime),
+    window: Window,
 }
 
 impl List {
     /// `None` where the list is another issuer's.
-    fn parse(bytes: &[u8], root: &Certificate<'_>) -> Result<Option<Self>, VerifyError> {
-        let signed = Signed::parse(bytes).map_err(refuse)?;
+    fn parse(bytes: &[u8], issuer: &Certificate<'_>) -> Result<Option<Self>, VerifyError> {
+        let signed = match Signed::parse(bytes, issuer.profile().algorithms) {
+            Ok(signed) => signed,
+            // Lists of several vendors are given together; another vendor's may be signed otherwise.
+            Err(_) if of_another(bytes, issuer) => return Ok(None),
+            Err(found) => return Err(refuse(found)),
+        };
         let tbs = TbsCertList::from_der(signed.body).map_err(text).map_err(refuse)?;
-        if &tbs.issuer != root.subject() {
+        if &tbs.issuer != issuer.subject() {
             return Ok(None);
         }
-        if tbs.signature != signed.algorithm {
+        if tbs.signature != signed.identifier {
             return Err(refuse("two different signature algorithms"));
         }
-        if !root.may_sign_lists() || !root.public_key().verifies(signed.body, &signed.signature) {
-            return Err(refuse("a list that the root's key did not sign"));
+        let by_issuer = issuer.key().verifies(signed.algorithm, signed.body, &signed.signature);
+        if !issuer.may_sign_lists() || !by_issuer {
+            return Err(refuse("a list that the issuer's key did not sign"));
         }
         let entries = tbs.revoked_certificates.as_deref().unwrap_or_default();
         let extensions =
@@ -91,6 +97,12 @@ impl List {
     }
 }
 
+/// Whether this is a well-formed list that bears another name.
+fn of_another(bytes: &[u8], issuer: &Certificate<'_>) -> bool {
+    x509_cert::crl::CertificateList::from_der(bytes)
+        .is_ok_and(|list| &list.tbs_cert_list.issuer != issuer.subject())
+}
+
 fn refuse(found: impl std::fmt::Display) -> VerifyError {
-    VerifyError::new(Check::RevocationList, "a current, full revocation list signed by the root", found)
+    VerifyError::new(Check::RevocationList, "a current, full revocation list signed by its issuer", found)
 }
