@@ -17,6 +17,7 @@ pub mod reader;
 pub mod reference_values;
 pub mod snp;
 pub mod tcg2;
+pub mod tdx;
 pub mod tpm;
 pub mod workload;
 
