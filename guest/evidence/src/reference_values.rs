@@ -25,6 +25,9 @@ pub struct ReferenceDocument {
     /// Least SNP TCB per product line (`milan`, `genoa`, `turin`). A product that is not listed is refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub snp_minimum_tcb: BTreeMap<String, SnpTcb>,
+    /// Measurements of TDs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tdx_measurements: Vec<TdxMeasurement>,
     /// Accepted initdata digests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub initdata: Vec<InitdataReference>,
@@ -54,6 +57,26 @@ pub struct SnpMeasurement {
     /// that level itself. The binding level `svsm` rests on it.
     pub guest_vmpl: u8,
     /// Firmware, kernel, initrd, command line, vCPUs: for the reviewer.
+    pub description: String,
+}
+
+/// One TD: what its first memory, firmware, kernel, initrd and command line measure to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TdxMeasurement {
+    /// MRTD: the TD's firmware.
+    pub mr_td: Sha384Digest,
+    /// RTMR0: the firmware's configuration, ACPI tables and secure boot variables among them.
+    pub rtmr0: Sha384Digest,
+    /// RTMR1: boot loader and kernel.
+    pub rtmr1: Sha384Digest,
+    /// RTMR2: command line and initrd.
+    pub rtmr2: Sha384Digest,
+    /// MRSEAM, to pin one TDX module. Absent: any module that Intel signed and whose TCB level the owner's policy takes, which is
+    /// checked in either case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mr_seam: Option<Sha384Digest>,
+    /// Firmware, machine, kernel, initrd, command line: for the reviewer.
     pub description: String,
 }
 

@@ -93,7 +93,7 @@ checks! {
     TrustRoot = 3, "trust-root";
     /// A certificate of the chain is missing.
     ChainIncomplete = 3, "chain-incomplete";
-    /// A certificate does not parse or has an algorithm that AMD does not use.
+    /// A certificate does not parse or has an algorithm that its maker does not use.
     CertificateSyntax = 3, "certificate-syntax";
     /// A certificate is not signed by its issuer's key.
     CertificateSignature = 3, "certificate-signature";
@@ -107,6 +107,12 @@ checks! {
     RevocationList = 3, "revocation-list";
     /// A certificate is revoked.
     CertificateRevoked = 3, "certificate-revoked";
+    /// There is no collateral for the platform, or it is not well formed.
+    Collateral = 3, "collateral";
+    /// TCB Info or a quoting enclave's identity is not signed by Intel's TCB signing key.
+    CollateralSignature = 3, "collateral-signature";
+    /// TCB Info or a quoting enclave's identity is not valid at this time.
+    CollateralValidity = 3, "collateral-validity";
 
     /// The certificate is of another TCB.
     CertificateTcb = 4, "certificate-tcb";
@@ -114,6 +120,26 @@ checks! {
     CertificateHardwareId = 4, "certificate-hardware-id";
     /// The certificate is of another product line.
     CertificateProduct = 4, "certificate-product";
+    /// The PCK certificate does not say which platform it is for.
+    PckExtensions = 4, "pck-extensions";
+    /// The quoting enclave's report is not signed by the platform's PCK.
+    QeReportSignature = 4, "qe-report-signature";
+    /// The quoting enclave's report does not bind the attestation key.
+    QeReportData = 4, "qe-report-data";
+    /// The collateral is about another platform, another enclave or another kind of TEE.
+    Fmspc = 4, "fmspc";
+    /// The quoting enclave is not the one that Intel names.
+    QeIdentity = 4, "qe-identity";
+    /// The quoting enclave is below every TCB level.
+    QeTcbLevel = 4, "qe-tcb-level";
+    /// The platform is below every TCB level.
+    TcbLevel = 4, "tcb-level";
+    /// The TDX module is not one that Intel names, or below every level.
+    TdxModule = 4, "tdx-module";
+    /// The status of the TCB is not one that the owner takes.
+    TcbStatus = 4, "tcb-status";
+    /// An advisory applies that the owner has not accepted.
+    TcbAdvisory = 4, "tcb-advisory";
 
     /// The signature algorithm is not ECDSA P-384 with SHA-384.
     SignatureAlgorithm = 5, "signature-algorithm";
@@ -122,6 +148,12 @@ checks! {
     /// The report's signature does not verify.
     ReportSignature = 5, "report-signature";
 
+    /// The quote is of another kind of TEE than was asked for.
+    TeeType = 6, "tee-type";
+    /// A reserved attribute of the TD is set, or one is missing that it needs.
+    TdAttributes = 6, "td-attributes";
+    /// A service TD is bound to the TD.
+    ServiceTd = 6, "service-td";
     /// The signing key kind is not the certificate's.
     SigningKey = 6, "signing-key";
     /// The VMPL is not one that a guest has: the host asked for the report.
@@ -186,6 +218,8 @@ checks! {
 
     /// The boot log does not replay to the quoted PCRs.
     BootLogReplay = 12, "boot-log-replay";
+    /// Secure boot's phases cannot be told apart in the boot log.
+    BootLogSeparator = 12, "boot-log-separator";
     /// The boot is none of the Reference Values.
     BootReference = 12, "boot-reference";
     /// No event of the boot covers the ACPI tables, and the owner did not accept that.

@@ -15,7 +15,7 @@ pub use challenge::{Challenge, CredentialKey};
 pub use endorsements::{Endorsements, SnpRoot, VerifiedSnpKey};
 pub use error::{Check, VerifyError};
 pub use parts::{MAX_ADDITIONAL_LEN, MAX_BODY_LEN, parse_body};
-pub use policy::AppraisalPolicy;
+pub use policy::{AppraisalPolicy, TdxPolicy};
 pub use reference::{ReferenceError, ReferenceValues};
 pub use result::{AttestationResult, BindingLevel, TrustTier, TrustVector};
 
@@ -27,6 +27,7 @@ pub mod policy;
 pub mod reference;
 pub mod result;
 pub mod snp;
+pub mod tdx;
 pub mod tpm;
 pub mod x509;
 

@@ -1,9 +1,11 @@
 //! How strict an appraisal is where the field leaves a choice. Defaults are the strict ones.
 
 use crate::result::BindingLevel;
+use crate::tdx::TcbStatus;
 use crate::{Check, VerifyError};
 use sealpod_evidence::bytes::Sha384Digest;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The owner's choices. What weakens an appraisal is spelled `dangerous_`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,8 @@ pub struct AppraisalPolicy {
     pub minimum_abi: [u8; 2],
     /// Digests of the id block author keys accepted. Empty: an id block is not demanded.
     pub id_block_authors: Vec<Sha384Digest>,
+    /// What holds for TDX alone.
+    pub tdx: TdxPolicy,
 }
 
 impl Default for AppraisalPolicy {
@@ -35,6 +39,7 @@ impl Default for AppraisalPolicy {
             require_crl: false,
             minimum_abi: [0, 0],
             id_block_authors: Vec::new(),
+            tdx: TdxPolicy::default(),
         }
     }
 }
@@ -52,5 +57,30 @@ impl AppraisalPolicy {
             return Err(VerifyError::new(Check::BindingLevel, expected, level.as_str()));
         }
         Ok(())
+    }
+}
+
+/// The owner's choices about Intel's platforms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TdxPolicy {
+    /// Statuses of the TCB that are taken. `Revoked` never is.
+    pub accepted_tcb_statuses: BTreeSet<TcbStatus>,
+    /// Advisories (`INTEL-SA-…`) that are taken where the status is not `UpToDate`. One that is not listed is refused.
+    pub accepted_advisories: BTreeSet<String>,
+    /// Take a TD that a service TD is bound to, or that may be migrated: whoever made the service TD can then read it.
+    pub dangerous_accept_service_td: bool,
+    /// Take a TD without SEPT_VE_DISABLE: the host can make it take exceptions at any access to memory.
+    pub dangerous_accept_ept_exceptions: bool,
+}
+
+impl Default for TdxPolicy {
+    fn default() -> Self {
+        Self {
+            accepted_tcb_statuses: BTreeSet::from([TcbStatus::UpToDate]),
+            accepted_advisories: BTreeSet::new(),
+            dangerous_accept_service_td: false,
+            dangerous_accept_ept_exceptions: false,
+        }
     }
 }

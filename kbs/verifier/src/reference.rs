@@ -4,7 +4,7 @@
 
 use sealpod_evidence::bytes::{Sha256Digest, Sha384Digest};
 use sealpod_evidence::reference_values::{
-    BootReference, FileSet, ReferenceDocument, SnpMeasurement, SnpTcb, VERSION,
+    BootReference, FileSet, ReferenceDocument, SnpMeasurement, SnpTcb, TdxMeasurement, VERSION,
 };
 use sealpod_evidence::snp::report::Product;
 use sealpod_evidence::workload::ImageDigest;
@@ -21,6 +21,7 @@ mod files;
 pub struct ReferenceValues {
     measurements: HashMap<[u8; 48], Measurement>,
     minimum_tcb: HashMap<Product, SnpTcb>,
+    tdx: Vec<TdxMeasurement>,
     initdata: HashMap<[u8; 32], Box<str>>,
     boots: Vec<BootReference>,
     guest_files: Option<FileIndex>,
@@ -148,6 +149,11 @@ impl ReferenceValues {
         self.minimum_tcb.get(&product)
     }
 
+    /// The TDs that are accepted.
+    pub(crate) fn tdx(&self) -> &[TdxMeasurement] {
+        &self.tdx
+    }
+
     /// The description of this initdata digest (SHA-256), if it is one of the Reference Values.
     pub fn is_initdata(&self, digest: &[u8; 32]) -> Option<&str> {
         self.initdata.get(digest).map(AsRef::as_ref)
@@ -194,6 +200,7 @@ impl ReferenceValues {
         for (product, tcb) in &document.snp_minimum_tcb {
             self.add_minimum_tcb(document, product, *tcb)?;
         }
+        self.tdx.extend(document.tdx_measurements.iter().cloned());
         for known in &document.initdata {
             self.initdata.insert(known.sha256.0, known.description.as_str().into());
         }

@@ -207,6 +207,7 @@ impl Bundle {
                 guest_vmpl: if self.svsm { VMPL_GUEST as u8 } else { 0 },
                 description: "test guest".to_owned(),
             }],
+            tdx_measurements: Vec::new(),
             snp_minimum_tcb: BTreeMap::from([(pki::PRODUCT.to_lowercase(), pki::TCB)]),
             initdata: vec![InitdataReference {
                 sha256: self.initdata().digest(),

@@ -1,0 +1,175 @@
+//! Step 3: from a platform's PCK, or from Intel's TCB signing key, to a root that is trusted.
+
+use super::intel::{self, PckCa, Role, only};
+use super::pck::{Platform, SGX_EXTENSIONS};
+use crate::signature::{PublicKey, Scheme};
+use crate::x509::{Certificate, crl};
+use crate::{Check, UnixTime, VerifyError};
+use aws_lc_rs::digest;
+use sealpod_evidence::bytes::HexArray;
+
+pub(super) use crate::x509::Window;
+
+/// A platform's provisioning certification key whose chain was verified. Made only by [`pck`].
+#[derive(Debug, Clone)]
+pub struct VerifiedPck {
+    pub(super) key: PublicKey,
+    platform: Platform,
+    ca: PckCa,
+    /// The narrowest of certificates and lists.
+    window: Window,
+    revocation_checked: bool,
+}
+
+impl VerifiedPck {
+    /// The platform that it is for.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Who issued it.
+    pub fn ca(&self) -> PckCa {
+        self.ca
+    }
+
+    /// From when to when certificates and lists are valid, seconds since 1970.
+    pub fn window(&self) -> (UnixTime, UnixTime) {
+        self.window
+    }
+
+    /// Whether current revocation lists of both authorities were held against the chain.
+    pub fn revocation_checked(&self) -> bool {
+        self.revocation_checked
+    }
+}
+
+/// Verifies Intel SGX Root CA → PCK Platform or Processor CA → PCK at `now`, in whatever order the certificates come.
+///
+/// `lists` are revocation lists; those of other issuers are passed over. With `require_lists`, a current one of the root and one
+/// of the PCK's issuer must be there. Proves that Intel, or whoever holds a root key that is trusted, certified the platform.
+///
+/// # Errors
+///
+/// The first check of a certificate chain that does not hold; [`Check::PckExtensions`] for a PCK that names no platform.
+pub fn pck(
+    certificates: &[Vec<u8>],
+    roots: &[[u8; 48]],
+    lists: &[Vec<u8>],
+    require_lists: bool,
+    now: UnixTime,
+) -> Result<VerifiedPck, VerifyError> {
+    let certificates = parse(certificates)?;
+    let leaf = only(&certificates, Role::Pck)?;
+    let ca = match Role::require(leaf.issuer())? {
+        Role::Ca(ca) => ca,
+        other => return Err(wrong_issuer("a PCK issued by Intel's Processor or Platform CA", other)),
+    };
+    let (intermediate, root) = (only(&certificates, Role::Ca(ca))?, only(&certificates, Role::Root)?);
+    match Role::require(intermediate.issuer())? {
+        Role::Root => {}
+        other => return Err(wrong_issuer("a PCK authority issued by Intel's root", other)),
+    }
+    require_trusted(root, roots)?;
+    require_signed(root, root)?;
+    require_signed(intermediate, root)?;
+    require_signed(leaf, intermediate)?;
+    root.require_authority(1)?;
+    intermediate.require_authority(0)?;
+    leaf.require_leaf()?;
+    let mut window = (UnixTime::MIN, UnixTime::MAX);
+    for certificate in [root, intermediate, leaf] {
+        window = narrow(window, certificate.validity(now)?);
+    }
+    let of_root = crl::check(lists, root, &[root, intermediate], require_lists, now)?;
+    let of_ca = crl::check(lists, intermediate, &[leaf], require_lists, now)?;
+    for list in [of_root, of_ca].into_iter().flatten() {
+        window = narrow(window, list);
+    }
+    Ok(VerifiedPck {
+        key: key(leaf)?,
+        platform: Platform::parse(leaf.extension(SGX_EXTENSIONS))?,
+        ca,
+        window,
+        revocation_checked: of_root.is_some() && of_ca.is_some(),
+    })
+}
+
+/// Verifies Intel SGX Root CA → TCB Signing at `now`. Lists of the root count where there are any.
+pub(super) fn tcb_signing(
+    certificates: &[Vec<u8>],
+    roots: &[[u8; 48]],
+    lists: &[Vec<u8>],
+    now: UnixTime,
+) -> Result<(PublicKey, Window), VerifyError> {
+    let certificates = parse(certificates)?;
+    let (leaf, root) = (only(&certificates, Role::TcbSigning)?, only(&certificates, Role::Root)?);
+    match Role::require(leaf.issuer())? {
+        Role::Root => {}
+        other => return Err(wrong_issuer("a TCB signing key issued by Intel's root", other)),
+    }
+    require_trusted(root, roots)?;
+    require_signed(root, root)?;
+    require_signed(leaf, root)?;
+    root.require_authority(0)?;
+    leaf.require_leaf()?;
+    let mut window = narrow(root.validity(now)?, leaf.validity(now)?);
+    if let Some(list) = crl::check(lists, root, &[root, leaf], !lists.is_empty(), now)? {
+        window = narrow(window, list);
+    }
+    Ok((key(leaf)?, window))
+}
+
+/// What a root certificate (DER) is pinned by: SHA-384 of its SubjectPublicKeyInfo. Whoever trusts it decides that elsewhere.
+///
+/// # Errors
+///
+/// [`Check::CertificateSyntax`].
+pub fn root_key_digest(certificate: &[u8]) -> Result<[u8; 48], VerifyError> {
+    let certificate = Certificate::parse(certificate, &intel::PROFILE)?;
+    Ok(super::logs::sha384(&[&certificate.spki()]))
+}
+
+pub(super) fn narrow(a: Window, b: Window) -> Window {
+    (a.0.max(b.0), a.1.min(b.1))
+}
+
+fn parse(certificates: &[Vec<u8>]) -> Result<Vec<Certificate<'_>>, VerifyError> {
+    certificates.iter().map(|der| Certificate::parse(der, &intel::PROFILE)).collect()
+}
+
+fn require_trusted(root: &Certificate<'_>, roots: &[[u8; 48]]) -> Result<(), VerifyError> {
+    let found = digest::digest(&digest::SHA384, &root.spki());
+    if roots.iter().any(|pin| pin == found.as_ref()) {
+        return Ok(());
+    }
+    let pins: Vec<_> = roots.iter().copied().map(HexArray).collect();
+    let expected = format!("an Intel SGX root with a key of SHA-384 {pins:?}");
+    Err(VerifyError::new(Check::TrustRoot, expected, hex::encode(found)))
+}
+
+fn require_signed(certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> Result<(), VerifyError> {
+    if certificate.issuer() != issuer.subject() {
+        let found = format!("issued by {}", certificate.issuer());
+        return Err(VerifyError::new(
+            Check::CertificateName,
+            format!("issued by {}", issuer.subject()),
+            found,
+        ));
+    }
+    if certificate.is_signed_by(issuer) {
+        return Ok(());
+    }
+    let found = format!("{}, not signed by that key", certificate.subject());
+    Err(VerifyError::new(Check::CertificateSignature, issuer.subject(), found))
+}
+
+fn key(certificate: &Certificate<'_>) -> Result<PublicKey, VerifyError> {
+    certificate
+        .key()
+        .for_scheme(Scheme::EcdsaP256Sha256)
+        .ok_or_else(|| VerifyError::new(Check::CertificateSyntax, "a point on P-256", certificate.subject()))
+}
+
+fn wrong_issuer(expected: &str, found: Role) -> VerifyError {
+    VerifyError::new(Check::CertificateName, expected, format!("{found:?}"))
+}

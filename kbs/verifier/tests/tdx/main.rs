@@ -1,0 +1,5 @@
+//! Intel TDX: captures of real machines, and tests that start from valid evidence, spoil one thing, and expect the one refusal
+//! that names it.
+
+mod captures;
+mod vectors;
