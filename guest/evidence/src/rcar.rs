@@ -130,7 +130,8 @@ pub struct ImaLog {
 pub struct SvsmEvidence {
     /// The VMPL 0 report.
     pub report: Base64,
-    /// The service manifest (single-service form: the EK's `TPMT_PUBLIC`).
+    /// The service manifest, of the vTPM's service alone (then the EK's `TPMT_PUBLIC`) or of all services
+    /// ([`crate::snp::manifest`]).
     pub manifest: Base64,
 }
 

@@ -166,6 +166,8 @@ checks! {
     Smt = 6, "smt";
     /// The guest's least ABI is below the owner's.
     AbiVersion = 6, "abi-version";
+    /// A mitigation that the owner demands was not verified by the firmware, or the report does not say.
+    Mitigations = 6, "mitigations";
     /// The reported or the launch TCB is below the owner's least TCB, or none is listed for the product.
     MinimumTcb = 6, "minimum-tcb";
     /// Reported, committed, current and launch TCB contradict each other (a roll-back's shape).
@@ -182,6 +184,8 @@ checks! {
     HostData = 8, "host-data";
     /// The initdata is not a Reference Value.
     InitdataReference = 8, "initdata-reference";
+    /// The id block is not signed by an accepted key.
+    IdBlockKey = 8, "id-block-key";
     /// The id block is not signed by an accepted author.
     IdBlockAuthor = 8, "id-block-author";
 

@@ -23,6 +23,11 @@ pub struct AppraisalPolicy {
     pub require_crl: bool,
     /// Least ABI version `[major, minor]` that the guest's launch policy must demand.
     pub minimum_abi: [u8; 2],
+    /// Mitigation bits that an SNP firmware must say were verified, at launch as well as now (`LAUNCH_MIT_VECTOR`, `CURRENT_MIT_VECTOR`,
+    /// AMD 56860, table 23). Reports before version 5 say nothing of them, so any bit refuses those.
+    pub required_mitigations: u64,
+    /// Digests of the id keys accepted: SHA-384 of the key that signed the id block. Empty: an id block is not demanded.
+    pub id_block_keys: Vec<Sha384Digest>,
     /// Digests of the id block author keys accepted. Empty: an id block is not demanded.
     pub id_block_authors: Vec<Sha384Digest>,
     /// What holds for TDX alone.
@@ -38,6 +43,8 @@ impl Default for AppraisalPolicy {
             forbid_smt: false,
             require_crl: false,
             minimum_abi: [0, 0],
+            required_mitigations: 0,
+            id_block_keys: Vec::new(),
             id_block_authors: Vec::new(),
             tdx: TdxPolicy::default(),
         }

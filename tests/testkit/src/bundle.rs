@@ -10,7 +10,7 @@ use crate::channel;
 use crate::hash::sha256;
 use crate::keys::Key;
 use crate::logs::{BootLog, ImaEntry, ImaLog, workload};
-use crate::pki;
+use crate::pki::{self, Line};
 use crate::report::{ReportFields, VMPL_GUEST};
 use crate::tpm::{Digests, Pcrs, Tpm};
 use sealpod_evidence::binding;
@@ -36,6 +36,8 @@ pub struct Bundle {
     pub nonce: String,
     /// The channel key's public half; [`crate::channel::open`] has the private one.
     pub tee_pubkey: TeePubKey,
+    /// The product line, for [`Bundle::reference`]; [`Bundle::on`] makes the rest of it.
+    pub line: Line,
     /// The primary report; its host data and report data are filled in by [`Bundle::seal`].
     pub report: ReportFields,
     /// Signs both reports.
@@ -80,6 +82,7 @@ impl Bundle {
         Self {
             nonce: NONCE.to_owned(),
             tee_pubkey: channel::tee_pubkey(),
+            line: Line::default(),
             report: ReportFields::default(),
             report_key: Key::Vcek,
             certificates: pki::certificate_table(),
@@ -111,6 +114,13 @@ impl Bundle {
             bundle.image_files.insert(path, digest);
         }
         bundle
+    }
+
+    /// The same pod on a processor of another line.
+    pub fn on(line: Line) -> Self {
+        let bundle = Self::valid();
+        let report = line.report(bundle.report.clone());
+        Self { line, report, certificates: line.table().to_bytes(), ..bundle }
     }
 
     /// The same pod signed with a VLEK.
@@ -208,7 +218,7 @@ impl Bundle {
                 description: "test guest".to_owned(),
             }],
             tdx_measurements: Vec::new(),
-            snp_minimum_tcb: BTreeMap::from([(pki::PRODUCT.to_lowercase(), pki::TCB)]),
+            snp_minimum_tcb: BTreeMap::from([(self.line.name().to_lowercase(), self.line.tcb())]),
             initdata: vec![InitdataReference {
                 sha256: self.initdata().digest(),
                 description: "test policy".to_owned(),

@@ -1,13 +1,15 @@
-//! A public key infrastructure like AMD's: ARK → ASK → VCEK and ARK → ASVK → VLEK, product line Genoa.
+//! A public key infrastructure like AMD's: ARK → ASK → VCEK and ARK → ASVK → VLEK, product line Genoa; [`Line`] has the others.
 //!
 //! The ready-made certificates are built once per process. [`Certificate`] and [`Crl`] build spoiled ones.
 
 mod certificate;
 mod crl;
+mod line;
 mod table;
 
 pub use certificate::{Ca, Certificate, VekExtensions};
 pub use crl::Crl;
+pub use line::Line;
 pub use sealpod_evidence::snp::cert_table::Guid;
 pub use table::CertificateTable;
 

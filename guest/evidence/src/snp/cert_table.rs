@@ -33,6 +33,18 @@ impl Guid {
     pub const CRL: Self = Self(0x92f81bc3_5811_4d3d_97ff_d19f88dc67ea_u128.to_be_bytes());
     /// Marks the end of a table.
     const END: Self = Self([0; 16]);
+
+    /// Reads the other order that GUIDs are held in: the first three fields little-endian (UEFI, appendix A).
+    pub const fn from_le_bytes(bytes: [u8; 16]) -> Self {
+        let [a0, a1, a2, a3, b0, b1, c0, c1, d0, d1, d2, d3, d4, d5, d6, d7] = bytes;
+        Self([a3, a2, a1, a0, b1, b0, c1, c0, d0, d1, d2, d3, d4, d5, d6, d7])
+    }
+
+    /// Writes that order.
+    pub const fn to_le_bytes(self) -> [u8; 16] {
+        // The same fields are turned around either way.
+        Self::from_le_bytes(self.0).0
+    }
 }
 
 impl fmt::Display for Guid {

@@ -7,8 +7,8 @@ use crate::snp::{report_error, table_error};
 use sealpod_evidence::rcar::protocol::Attestation;
 use sealpod_evidence::rcar::{AdditionalEvidence, SnpEvidence, SvsmEvidence};
 use sealpod_evidence::snp::cert_table::{self, CertTable};
+use sealpod_evidence::snp::manifest;
 use sealpod_evidence::snp::report::Report;
-use sealpod_evidence::tpm;
 
 /// The evidence of an SNP guest. Well formed, not yet believed.
 pub(crate) struct SnpParts<'a> {
@@ -53,5 +53,5 @@ fn svsm(sent: SvsmEvidence) -> Result<Svsm, VerifyError> {
     let report = Report::parse(&sent.report.0).map_err(|error| {
         VerifyError::new(Check::SvsmReport, "a well-formed SNP report of the SVSM", error)
     })?;
-    Ok(Svsm { report, manifest: within("the SVSM's manifest", sent.manifest.0, tpm::MAX_LEN)? })
+    Ok(Svsm { report, manifest: within("the SVSM's manifest", sent.manifest.0, manifest::MAX_LEN)? })
 }

@@ -30,6 +30,7 @@ pub(crate) fn appraise(
     let known = reference.is_initdata(&initdata.0).ok_or_else(|| {
         VerifyError::new(Check::InitdataReference, "an initdata digest among the Reference Values", initdata)
     })?;
+    id_block_key(report, &policy.id_block_keys)?;
     id_block_author(report, &policy.id_block_authors)?;
     Ok(Launch {
         measurement: measurement.description.to_string(),
@@ -71,6 +72,23 @@ pub fn host_data(report: &Report, initdata: Sha256Digest) -> Result<(), VerifyEr
         return Err(VerifyError::new(Check::HostData, expected, HexArray(found)));
     }
     Ok(())
+}
+
+/// The id block is signed by one of `keys`. The firmware checked the signature at launch (AMD 56860, SNP_LAUNCH_FINISH), and that the
+/// block names this launch digest. Where there are no `keys`, an id block is not demanded.
+///
+/// # Errors
+///
+/// [`Check::IdBlockKey`].
+pub fn id_block_key(report: &Report, keys: &[Sha384Digest]) -> Result<(), VerifyError> {
+    let found = HexArray(report.id_key_digest());
+    // Zeros stand for "no id block", whatever the owner lists.
+    let signed = found.0 != [0; 48];
+    if keys.is_empty() || (signed && keys.contains(&found)) {
+        return Ok(());
+    }
+    let found = if signed { found.to_string() } else { "no id block".to_owned() };
+    Err(VerifyError::new(Check::IdBlockKey, format!("one of {keys:?}"), found))
 }
 
 /// The id block's key is certified by one of `authors`. The firmware checked the block's signatures at launch

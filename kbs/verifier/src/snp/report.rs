@@ -112,7 +112,7 @@ pub fn signing_key(key: &VerifiedSnpKey, report: &Report) -> Result<(), VerifyEr
 ///
 /// # Errors
 ///
-/// [`Check::DebugAllowed`], [`Check::MigrationAllowed`], [`Check::Smt`], [`Check::AbiVersion`].
+/// [`Check::DebugAllowed`], [`Check::MigrationAllowed`], [`Check::Smt`], [`Check::AbiVersion`], [`Check::Mitigations`].
 pub fn guest_policy(report: &Report, policy: &AppraisalPolicy) -> Result<(), VerifyError> {
     let guest = report.policy();
     let refused =
@@ -130,6 +130,23 @@ pub fn guest_policy(report: &Report, policy: &AppraisalPolicy) -> Result<(), Ver
     let (least, found) = (policy.minimum_abi, [guest.abi_major(), guest.abi_minor()]);
     if found < least {
         return Err(VerifyError::new(Check::AbiVersion, format!("at least {least:?}"), format!("{found:?}")));
+    }
+    mitigations(report, policy.required_mitigations)
+}
+
+/// Both vectors have every required bit: a mitigation that is in force now did nothing for a launch before it.
+fn mitigations(report: &Report, required: u64) -> Result<(), VerifyError> {
+    let vectors =
+        [("launch", report.launch_mitigation_vector()), ("current", report.current_mitigation_vector())];
+    for (name, vector) in vectors {
+        if vector.unwrap_or_default() & required != required {
+            let found = vector.map_or_else(
+                || format!("none: a report of version {}", report.version()),
+                |vector| format!("{vector:#x}"),
+            );
+            let expected = format!("{name} mitigations {required:#x}");
+            return Err(VerifyError::new(Check::Mitigations, expected, found));
+        }
     }
     Ok(())
 }

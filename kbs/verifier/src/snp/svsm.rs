@@ -11,6 +11,7 @@ use crate::{Check, VerifyError};
 use sealpod_evidence::binding::{QUOTE_NONCE_LEN, svsm_nonce_block, svsm_report_data};
 use sealpod_evidence::bytes::HexArray;
 use sealpod_evidence::reference_values::SnpTcb;
+use sealpod_evidence::snp::manifest;
 use sealpod_evidence::snp::report::Report;
 use sealpod_evidence::tpm::Public;
 use std::fmt::Display;
@@ -116,18 +117,20 @@ pub fn same_guest(primary: &Report, other: &Report) -> Result<(), VerifyError> {
     same("HOST_DATA", HexArray(primary.host_data()), HexArray(other.host_data()))
 }
 
-/// The manifest is the EK's `TPMT_PUBLIC`, byte for byte (SVSM specification, attestation of the vTPM
-/// service).
+/// The vTPM's entry in the manifest is the EK's `TPMT_PUBLIC`, byte for byte. A manifest of one service and one of all services prove
+/// the same; which form it has, its first bytes say ([`sealpod_evidence::snp::manifest`]).
 ///
 /// # Errors
 ///
 /// [`Check::SvsmManifest`].
 pub fn manifest(manifest: &[u8], ek: &Public) -> Result<(), VerifyError> {
-    if ek.raw() != manifest {
-        // A digest of each: whole keys would fill the audit line and tell its reader no more.
-        let digest = |bytes: &[u8]| format!("sha256:{}", HexArray(sha256_of([bytes])));
-        let expected = format!("a manifest that is the endorsement key sent, {}", digest(ek.raw()));
-        return Err(VerifyError::new(Check::SvsmManifest, expected, digest(manifest)));
+    // A digest of each: whole keys would fill the audit line and tell its reader no more.
+    let digest = |bytes: &[u8]| format!("sha256:{}", HexArray(sha256_of([bytes])));
+    let expected = || format!("a manifest with the endorsement key sent, {}", digest(ek.raw()));
+    let vtpm =
+        manifest::vtpm(manifest).map_err(|error| VerifyError::new(Check::SvsmManifest, expected(), error))?;
+    if ek.raw() != vtpm {
+        return Err(VerifyError::new(Check::SvsmManifest, expected(), digest(vtpm)));
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Reports and chains of real machines through steps 3 to 6; where they are from is in the vectors' manifest.
 //! At the end, test evidence byte by byte.
 
+mod vectors;
+
 use super::*;
 use crate::reference::ReferenceValues;
 use crate::testing::vector;

@@ -68,3 +68,22 @@ fn an_id_block_author_is_demanded_where_the_owner_lists_one() {
     world(0, 2).refused(Check::IdBlockAuthor);
     world(0, 0).refused(Check::IdBlockAuthor);
 }
+
+#[test]
+fn an_id_block_key_is_demanded_where_the_owner_lists_one() {
+    let world = |digest: u8| {
+        let mut bundle = Bundle::valid();
+        bundle.report.id_key_digest = [digest; 48];
+        let mut world = World::of(bundle);
+        world.policy.id_block_keys = vec![HexArray([0; 48]), HexArray([2; 48])];
+        world
+    };
+    world(2).accepted();
+    world(3).refused(Check::IdBlockKey);
+    // Zeros are no id block, even where somebody lists them.
+    assert_eq!(world(0).refused(Check::IdBlockKey).found, "no id block");
+    // An accepted author does not stand in for an accepted key.
+    let mut world = world(3);
+    world.policy.id_block_authors = vec![HexArray([0; 48])];
+    world.refused(Check::IdBlockKey);
+}

@@ -6,6 +6,7 @@ mod challenge;
 mod launch;
 mod leaf;
 mod parts;
+mod products;
 mod report;
 mod result;
 mod revocation;

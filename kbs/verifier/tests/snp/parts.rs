@@ -32,7 +32,7 @@ fn every_part_has_a_budget() {
     additional(|s| s.additional.tpm.workload_log = over(256), Check::Budget);
     additional(|s| s.additional.tpm.activated_credential = Base64(vec![0; 65]), Check::Budget);
     additional(|s| s.additional.tpm.ek_public = over(4), Check::Budget);
-    additional(|s| s.additional.tpm.svsm.as_mut().unwrap().manifest = over(4), Check::Budget);
+    additional(|s| s.additional.tpm.svsm.as_mut().unwrap().manifest = over(8), Check::Budget);
     text(|_| " ".repeat(MAX_ADDITIONAL_LEN + 1), Check::Budget);
     World::spoiled(|s| s.certificates = over(64).0).refused(Check::Budget);
     World::spoiled(|s| s.initdata = Some("#".repeat((256 << 10) + 1))).refused(Check::Budget);

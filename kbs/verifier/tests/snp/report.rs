@@ -128,6 +128,27 @@ fn the_guest_demanded_an_abi() {
 }
 
 #[test]
+fn mitigations_are_demanded_at_launch_and_now() {
+    let world = |version, launch, current| {
+        let mut world = launched(|report| {
+            report.version = version;
+            report.launch_mit_vector = launch;
+            report.current_mit_vector = current;
+        });
+        world.policy.required_mitigations = 0b101;
+        world
+    };
+    world(5, 0b101, 0b111).accepted();
+    let error = world(5, 0b100, 0b101).refused(Check::Mitigations);
+    assert!(error.expected.starts_with("launch"), "{error}");
+    let error = world(5, 0b101, 0b110).refused(Check::Mitigations);
+    assert!(error.expected.starts_with("current"), "{error}");
+    // Older reports have no such field.
+    let error = world(4, 0, 0).refused(Check::Mitigations);
+    assert_eq!(error.found, "none: a report of version 4");
+}
+
+#[test]
 fn no_component_is_below_the_least_tcb() {
     let spoils: [fn(&mut SnpTcb); 4] =
         [|t| t.bootloader += 1, |t| t.tee += 1, |t| t.snp += 1, |t| t.microcode += 1];

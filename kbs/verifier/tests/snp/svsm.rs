@@ -1,6 +1,8 @@
 //! Step 9.
 
 use crate::world::World;
+use sealpod_evidence::snp::cert_table::Guid;
+use sealpod_evidence::snp::manifest::{self, VTPM};
 use sealpod_testkit::Bundle;
 use sealpod_testkit::keys::Key;
 use sealpod_testkit::report::ReportFields;
@@ -137,6 +139,65 @@ fn the_manifest_is_the_endorsement_key() {
         sealed.rebind();
     })
     .refused(Check::SvsmManifest);
+}
+
+/// The valid pod under an SVSM that lists all its services: another one, and the vTPM with the endorsement key. Spoiled before the SVSM
+/// signs it.
+fn all_services(spoil: impl FnOnce(&mut Vec<u8>)) -> World {
+    World::spoiled(|sealed| {
+        let ek = sealed.additional.tpm.ek_public.0.clone();
+        let mut table = manifest::encode(&[(Guid([0x11; 16]), b"reboot"), (VTPM, &ek)]);
+        spoil(&mut table);
+        sealed.revouch(table);
+    })
+}
+
+/// Sets the offset (field 0) or length (field 1) of a service, or the header's (entry 0) length and count.
+fn set(table: &mut [u8], entry: usize, field: usize, value: u32) {
+    let at = entry * 24 + 16 + field * 4;
+    table[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+#[test]
+fn a_manifest_of_all_services_names_the_endorsement_key_too() {
+    let mut world = all_services(|_| ());
+    world.policy.minimum_binding_level = BindingLevel::Svsm;
+    assert_eq!(world.accepted().binding_level(), BindingLevel::Svsm);
+}
+
+#[test]
+fn a_manifest_of_all_services_is_taken_to_its_last_byte() {
+    type Spoil = fn(&mut Vec<u8>);
+    let spoils: [(&str, Spoil); 9] = [
+        // Without its header's GUID it is one service's manifest, and no key.
+        ("sha256:", |table| table[0] ^= 1),
+        ("names no vTPM", |table| table[48] ^= 1),
+        ("is twice", |table| table.copy_within(48..64, 24)),
+        ("says that it has 1 bytes", |table| set(table, 0, 0, 1)),
+        ("at most 16 services", |table| set(table, 0, 1, u32::MAX)),
+        ("is at 72 in the services manifest, expected 78", |table| set(table, 2, 0, 72)),
+        ("is at 4096", |table| set(table, 2, 0, 4096)),
+        ("has 4294967295 bytes", |table| set(table, 2, 1, u32::MAX)),
+        ("are in no service", |table| {
+            table.push(0);
+            let length = table.len() as u32;
+            set(table, 0, 0, length);
+        }),
+    ];
+    for (says, spoil) in spoils {
+        let error = all_services(spoil).refused(Check::SvsmManifest);
+        assert!(error.found.contains(says), "{error}");
+    }
+    // The key of another TPM at the vTPM's place.
+    let error = all_services(|table| *table.last_mut().unwrap() ^= 1).refused(Check::SvsmManifest);
+    assert!(error.found.starts_with("sha256:"), "{error}");
+    // One that the SVSM did not sign.
+    World::spoiled(|sealed| {
+        let ek = sealed.additional.tpm.ek_public.0.clone();
+        sealed.additional.tpm.svsm.as_mut().unwrap().manifest.0 = manifest::encode(&[(VTPM, &ek)]);
+        sealed.rebind();
+    })
+    .refused(Check::SvsmReportData);
 }
 
 #[test]
