@@ -2,6 +2,8 @@
 
 use crate::UnixTime;
 use crate::signature::PublicKey;
+use crate::snp::{self, Hint, LeafFor};
+use crate::x509::Window;
 use sealpod_evidence::bytes::HexArray;
 use sealpod_evidence::snp::report::{Product, TcbBytes};
 use std::collections::HashMap;
@@ -9,12 +11,17 @@ use std::sync::Arc;
 
 /// What the broker believes of processor vendors.
 ///
-/// Keys that were verified are kept beside what they were verified under: whoever changes a root, a certificate or a list loses
-/// them, so that a verdict never outlives its grounds.
+/// Keys that were verified are kept beside what they were verified under: whoever changes a root or a list, or takes a certificate
+/// away, loses them, so that a verdict never outlives its grounds. One more certificate takes no ground from any of them.
 #[derive(Debug, Clone, Default)]
 pub struct Endorsements {
     snp_roots: Vec<SnpRoot>,
     certificates: Vec<Vec<u8>>,
+    /// Where AMD's authorities are among the certificates.
+    snp_authorities: Vec<usize>,
+    /// Where chip keys are, and when they say that they are valid: a fleet has one for each host, and must not pay for all of them in
+    /// each appraisal.
+    snp_leaves: HashMap<LeafFor, Vec<(usize, Window)>>,
     crls: Vec<Vec<u8>>,
     verified: HashMap<[u8; 32], Arc<VerifiedSnpKey>>,
 }
@@ -131,9 +138,25 @@ impl Endorsements {
         self.snp_roots.push(root);
     }
 
-    /// Know one more certificate (DER). Nothing is believed of it by that.
+    /// Know one more certificate (DER). Nothing is believed of it by that. One that is known already is not kept twice.
     pub fn add_certificate(&mut self, der: Vec<u8>) {
-        self.verified.clear();
+        let at = self.certificates.len();
+        match snp::hint(&der) {
+            Some(Hint::Leaf(leaf, window)) => {
+                let known = self.snp_leaves.entry(leaf).or_default();
+                if known.iter().any(|(at, _)| self.certificates.get(*at) == Some(&der)) {
+                    return;
+                }
+                known.push((at, window));
+            }
+            Some(Hint::Authority) => {
+                if self.snp_authorities().any(|known| known == der) {
+                    return;
+                }
+                self.snp_authorities.push(at);
+            }
+            None => {}
+        }
         self.certificates.push(der);
     }
 
@@ -152,7 +175,10 @@ impl Endorsements {
     /// Know these certificates (DER) and no others.
     pub fn set_certificates(&mut self, certificates: Vec<Vec<u8>>) {
         self.verified.clear();
-        self.certificates = certificates;
+        self.snp_leaves.clear();
+        self.snp_authorities.clear();
+        self.certificates.clear();
+        certificates.into_iter().for_each(|der| self.add_certificate(der));
     }
 
     /// Know these revocation lists (DER) and no others.
@@ -171,6 +197,19 @@ impl Endorsements {
             self.verified.clear();
         }
         self.verified.insert(key.id, key);
+    }
+
+    /// Certificates with the names of AMD's authorities.
+    pub(crate) fn snp_authorities(&self) -> impl Iterator<Item = &[u8]> {
+        self.snp_authorities.iter().filter_map(|at| self.certificates.get(*at)).map(Vec::as_slice)
+    }
+
+    /// A certificate that says that it is for this chip and TCB: one that is valid at `now` if there is one.
+    pub(crate) fn snp_leaf(&self, wanted: &LeafFor, now: UnixTime) -> Option<&[u8]> {
+        let known = self.snp_leaves.get(wanted)?;
+        let valid = known.iter().find(|(_, (from, to))| (from..=to).contains(&&now));
+        let (at, _) = valid.or(known.first())?;
+        self.certificates.get(*at).map(Vec::as_slice)
     }
 
     /// A key that was verified before, by the SHA-256 of its certificate.

@@ -14,9 +14,10 @@ pub mod svsm;
 mod tests;
 
 use crate::endorsements::{Endorsements, VerifiedSnpKey};
-use crate::x509::Certificate;
+use crate::x509::{Certificate, Window};
 use crate::{Check, UnixTime, VerifyError};
 use chain::Sources;
+pub(crate) use leaf::LeafFor;
 use names::{AMD, Role};
 use sealpod_evidence::snp::cert_table::{CertTable, CertTableError, Guid};
 use sealpod_evidence::snp::report::{Report, ReportError, SigningKey};
@@ -40,7 +41,7 @@ pub fn endorse(
     require_crl: bool,
     now: UnixTime,
 ) -> Result<Arc<VerifiedSnpKey>, VerifyError> {
-    let leaf = find_leaf(report, sent, endorsements.certificates())?;
+    let leaf = find_leaf(report, sent, endorsements, now)?;
     if let Some(key) = endorsements.verified(&leaf::id(leaf)) {
         let current = (key.not_before..=key.not_after).contains(&now);
         if current && (key.revocation_checked || !require_crl) {
@@ -66,7 +67,7 @@ pub fn endorse_leaf(
 ) -> Result<VerifiedSnpKey, VerifyError> {
     let sources = Sources {
         sent,
-        given: endorsements.certificates(),
+        given: &endorsements.snp_authorities().collect::<Vec<_>>(),
         roots: endorsements.snp_roots(),
         crls: endorsements.crls(),
         require_crl,
@@ -78,6 +79,23 @@ pub fn endorse_leaf(
 pub fn is_leaf(der: &[u8]) -> bool {
     let certificate = Certificate::parse(der, &AMD);
     certificate.is_ok_and(|it| matches!(Role::of(it.subject()), Ok(Role::Vcek | Role::Vlek)))
+}
+
+/// What one of AMD's certificates says that it is, to find it again. Proves nothing.
+pub(crate) enum Hint {
+    /// An authority.
+    Authority,
+    /// A chip's or a provider's key, and when it says that it is valid.
+    Leaf(LeafFor, Window),
+}
+
+/// What a certificate (DER) says that it is; `None` where it is none of AMD's.
+pub(crate) fn hint(der: &[u8]) -> Option<Hint> {
+    let certificate = Certificate::parse(der, &AMD).ok()?;
+    match Role::of(certificate.subject()).ok()? {
+        Role::Ark(_) | Role::Ask(_) | Role::Asvk(_) => Some(Hint::Authority),
+        Role::Vcek | Role::Vlek => Some(Hint::Leaf(LeafFor::of(&certificate)?, certificate.window())),
+    }
 }
 
 /// Which check a report fails that is not well formed.
@@ -100,20 +118,15 @@ pub(crate) fn table_error(error: CertTableError) -> VerifyError {
 fn find_leaf<'a>(
     report: &Report,
     table: &CertTable<'a>,
-    given: &'a [Vec<u8>],
+    given: &'a Endorsements,
+    now: UnixTime,
 ) -> Result<&'a [u8], VerifyError> {
     let vlek = report.key_info().signing_key() == SigningKey::Vlek;
     let order = if vlek { [Guid::VLEK, Guid::VCEK] } else { [Guid::VCEK, Guid::VLEK] };
     if let Some(der) = order.into_iter().find_map(|guid| table.get(guid)) {
         return Ok(der);
     }
-    let fits = |der: &&Vec<u8>| {
-        Certificate::parse(der, &AMD).is_ok_and(|leaf| match (Role::of(leaf.subject()), vlek) {
-            (Ok(Role::Vlek), true) | (Ok(Role::Vcek), false) => leaf::is_for(&leaf, report),
-            _ => false,
-        })
-    };
-    given.iter().find(fits).map(Vec::as_slice).ok_or_else(|| {
+    given.snp_leaf(&LeafFor::report(report), now).ok_or_else(|| {
         let expected = format!("a {} for this chip and TCB", if vlek { "VLEK" } else { "VCEK" });
         VerifyError::new(Check::ChainIncomplete, expected, "none sent and none given")
     })

@@ -16,7 +16,7 @@ pub(super) struct Sources<'a> {
     /// Sent beside the report.
     pub sent: &'a [&'a [u8]],
     /// Given by the broker.
-    pub given: &'a [Vec<u8>],
+    pub given: &'a [&'a [u8]],
     /// Root keys that are trusted.
     pub roots: &'a [SnpRoot],
     /// Revocation lists. Only the broker's: a sender would pick the one it likes.
@@ -77,7 +77,7 @@ fn find_issuer<'a>(
 ) -> Result<Certificate<'a>, VerifyError> {
     let mut first_error = None;
     let sent = sources.sent.iter().copied().map(|der| (der, true));
-    for (der, sent) in sent.chain(sources.given.iter().map(|der| (der.as_slice(), false))) {
+    for (der, sent) in sent.chain(sources.given.iter().map(|der| (*der, false))) {
         let candidate = match Certificate::parse(der, &AMD) {
             Ok(candidate) => candidate,
             // What the broker gives may hold other vendors' certificates; what a sender adds must be AMD's.

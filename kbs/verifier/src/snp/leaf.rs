@@ -8,7 +8,7 @@ use crate::{Check, VerifyError};
 use aws_lc_rs::digest;
 use der::Decode as _;
 use der::asn1::{Ia5StringRef, OctetStringRef};
-use sealpod_evidence::snp::report::{Product, Report};
+use sealpod_evidence::snp::report::{Product, Report, SigningKey};
 
 /// Extensions under AMD's arc.
 const PRODUCT_NAME: &[u32] = &[2];
@@ -62,16 +62,31 @@ pub(super) fn id(der: &[u8]) -> [u8; 32] {
     out
 }
 
-/// Whether an unverified leaf says that it is for the chip and TCB of `report`. A hint for choosing among
-/// several.
-pub(super) fn is_for(leaf: &Certificate<'_>, report: &Report) -> bool {
-    let (product, vlek) = match Role::of(leaf.issuer()) {
-        Ok(Role::Ask(product)) => (product, false),
-        Ok(Role::Asvk(product)) => (product, true),
-        _ => return false,
-    };
-    tcb(leaf, product).is_ok_and(|tcb| tcb == report.reported_tcb().0)
-        && (vlek || hardware_id(leaf, product).is_ok_and(|id| id == report.chip_id()))
+/// What a leaf says that it is for, or what a report calls for. A hint for choosing among several leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct LeafFor {
+    tcb: [u8; 8],
+    /// None for a VLEK.
+    hardware_id: Option<[u8; CHIP_ID_LEN]>,
+}
+
+impl LeafFor {
+    /// What an unverified leaf says; `None` where it does not.
+    pub(super) fn of(leaf: &Certificate<'_>) -> Option<Self> {
+        let (product, vlek) = match Role::of(leaf.issuer()) {
+            Ok(Role::Ask(product)) => (product, false),
+            Ok(Role::Asvk(product)) => (product, true),
+            _ => return None,
+        };
+        let hardware_id = if vlek { None } else { Some(hardware_id(leaf, product).ok()?) };
+        Some(Self { tcb: tcb(leaf, product).ok()?, hardware_id })
+    }
+
+    /// What this report's signature calls for.
+    pub(super) fn report(report: &Report) -> Self {
+        let vlek = report.key_info().signing_key() == SigningKey::Vlek;
+        Self { tcb: report.reported_tcb().0, hardware_id: (!vlek).then(|| report.chip_id()) }
+    }
 }
 
 /// The product name is the line's, or the line's with a stepping (`Milan-B0`).

@@ -47,9 +47,9 @@ fn authorities(product: Product) -> Option<Vec<Vec<u8>>> {
 }
 
 fn chain(leaf: &[u8], given: &[Vec<u8>], now: UnixTime) -> Result<VerifiedSnpKey, VerifyError> {
-    let roots = Endorsements::builtin_snp_roots();
-    let sources = Sources { sent: &[], given, roots: &roots, crls: &[], require_crl: false };
-    chain::verify(&Certificate::parse(leaf, &AMD)?, sources, now)
+    let mut endorsements = Endorsements::new(Endorsements::builtin_snp_roots());
+    endorsements.set_certificates(given.to_vec());
+    endorse_leaf(leaf, &[], &endorsements, false, now)
 }
 
 /// Reference Values that take every TCB of this product.
@@ -185,9 +185,8 @@ fn a_genuine_chain_is_held_against_time_and_product() {
 fn test_chain(leaf: &[u8], given: [&[u8]; 2]) -> Result<VerifiedSnpKey, VerifyError> {
     let mut spki_sha384 = [0; 48];
     spki_sha384.copy_from_slice(digest::digest(&digest::SHA384, &Key::Ark.spki()).as_ref());
-    let roots = [SnpRoot { product: Product::Genoa, spki_sha384 }];
-    let sources = Sources { sent: &given, given: &[], roots: &roots, crls: &[], require_crl: false };
-    chain::verify(&Certificate::parse(leaf, &AMD)?, sources, NOW)
+    let roots = vec![SnpRoot { product: Product::Genoa, spki_sha384 }];
+    endorse_leaf(leaf, &given, &Endorsements::new(roots), false, NOW)
 }
 
 #[test]

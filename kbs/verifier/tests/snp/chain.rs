@@ -37,11 +37,28 @@ fn certificates_may_come_from_the_broker() {
         }
     }
     world.accepted();
+    // What is known is not kept twice.
+    let count = world.endorsements.certificates().len();
+    world.endorsements.add_certificate(pki::vcek_der().to_vec());
+    world.endorsements.add_certificate(pki::ask_der().to_vec());
+    assert_eq!(world.endorsements.certificates().len(), count);
     // The right leaf is found among those of other chips.
     let mut other = Certificate::vcek();
     other.vek.as_mut().unwrap().hardware_id = Some(vec![1; 64]);
     let given = world.endorsements.certificates().to_vec();
     world.endorsements.set_certificates([vec![other.to_der()], given].concat());
+    world.accepted();
+}
+
+#[test]
+fn of_two_leaves_for_one_chip_the_one_that_is_valid_is_taken() {
+    let mut world = World::with_certificates(&CertificateTable(vec![]));
+    let expired = Certificate { not_after: pki::NOW - 1, ..Certificate::vcek() }.to_der();
+    for der in [pki::ark_der(), pki::ask_der(), &expired] {
+        world.endorsements.add_certificate(der.to_vec());
+    }
+    world.refused(Check::CertificateValidity);
+    world.endorsements.add_certificate(pki::vcek_der().to_vec());
     world.accepted();
 }
 
@@ -230,14 +247,15 @@ fn a_remembered_key_does_not_outlive_what_it_was_verified_under() {
         change(&mut world.endorsements);
         world.refused(check);
     }
-    let changes: [Change; 3] = [
-        |given| given.add_snp_root(root(Key::ForeignArk)),
-        |given| given.add_certificate(Vec::new()),
-        |given| given.set_certificates(Vec::new()),
-    ];
+    let changes: [Change; 2] =
+        [|given| given.add_snp_root(root(Key::ForeignArk)), |given| given.set_certificates(Vec::new())];
     for change in changes {
         let mut world = remembered();
         change(&mut world.endorsements);
         assert!(!world.endorsements.remembers(world.accepted().snp_key().unwrap()));
     }
+    // One more certificate takes no ground away: a fleet's keys come one by one.
+    let mut world = remembered();
+    world.endorsements.add_certificate(pki::vlek_der().to_vec());
+    assert!(world.endorsements.remembers(world.accepted().snp_key().unwrap()));
 }
