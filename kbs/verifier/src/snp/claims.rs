@@ -43,6 +43,7 @@ fn snp(report: &Report, key: &VerifiedSnpKey, launch: &Launch) -> Value {
         "policy_mem_aes_256_xts": policy.mem_aes_256_xts(),
         "policy_rapl_dis": policy.rapl_dis(),
         "policy_ciphertext_hiding": policy.ciphertext_hiding(),
+        "policy_page_swap_disabled": policy.page_swap_disable(),
     });
     let more = json!({
         "platform_smt_enabled": platform.smt_enabled(),
@@ -51,6 +52,8 @@ fn snp(report: &Report, key: &VerifiedSnpKey, launch: &Launch) -> Value {
         "platform_rapl_disabled": platform.rapl_disabled(),
         "platform_ciphertext_hiding_enabled": platform.ciphertext_hiding_enabled(),
         "platform_alias_check_complete": platform.alias_check_complete(),
+        "platform_iommu_write_safe": platform.iommu_write_safe(),
+        "platform_tio_enabled": platform.tio_enabled(),
         "reported_tcb_bootloader": tcb.bootloader,
         "reported_tcb_tee": tcb.tee,
         "reported_tcb_snp": tcb.snp,
@@ -62,6 +65,11 @@ fn snp(report: &Report, key: &VerifiedSnpKey, launch: &Launch) -> Value {
     if let (Value::Object(out), Value::Object(more)) = (&mut out, more) {
         out.extend(more);
         out.extend(tcb.fmc.map(|fmc| ("reported_tcb_fmc".to_owned(), json!(fmc))));
+        let vectors = [
+            ("launch_mit_vector", report.launch_mitigation_vector()),
+            ("current_mit_vector", report.current_mitigation_vector()),
+        ];
+        out.extend(vectors.into_iter().filter_map(|(name, it)| Some((name.to_owned(), json!(it?)))));
         out.extend(key.csp_id.as_ref().map(|csp| ("csp_id".to_owned(), json!(csp))));
     }
     out

@@ -45,7 +45,10 @@ fn every_line_is_taken_in_the_report_versions_that_it_has() {
                 bundle.report.cpuid = [0; 3];
             }
             let result = of(line, bundle).accepted();
-            assert_eq!(result.claims()["snp"]["product"], line.name().to_lowercase());
+            let snp = &result.claims()["snp"];
+            assert_eq!(snp["product"], line.name().to_lowercase());
+            assert_eq!(snp.get("launch_mit_vector").is_some(), version >= 5);
+            assert_eq!(snp.get("reported_tcb_fmc").is_some(), line == Line::Turin);
         }
     }
 }
