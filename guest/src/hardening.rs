@@ -29,10 +29,13 @@ const SETTINGS: &[(&str, &str)] = &[
     ("/proc/sys/kernel/sysrq", "0"),
     // Whoever takes the memory is killed, and never PID 1.
     ("/proc/self/oom_score_adj", "-1000"),
-    // No door: starting a container waits for many RCU grace periods, and one at its leisure takes some ticks
-    // (kernel documentation, ABI/testing/sysfs-kernel-rcu).
-    ("/sys/kernel/rcu_expedited", "1"),
 ];
+
+/// Have the kernel wait for RCU grace periods at once rather than at its leisure, which takes some ticks each: changing the IMA
+/// policy, patching the kernel's text and starting a container wait for many (kernel documentation, ABI/testing/sysfs-kernel-rcu).
+pub fn expedite() -> Result<(), FileError> {
+    set(Path::new("/sys/kernel/rcu_expedited"), "1")
+}
 
 /// Close them. A kernel that lacks a feature lacks its setting, and that is as good; a setting that is there and
 /// refuses is an error.

@@ -32,6 +32,7 @@ pub struct Machine {
 /// 8. the vTPM, and the digest of initdata into PCR 8.
 pub fn prepare() -> Result<Machine, GuestError> {
     init::mounts()?;
+    hardening::expedite().map_err(GuestError::Hardening)?;
     ima_policy::load()?;
     let sign = processor::confidential();
     modules::load_all(sign.is_some())?;

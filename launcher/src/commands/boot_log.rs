@@ -16,8 +16,9 @@ pub async fn boot_log(args: &BootLogArgs, store: &Store) -> Result<u8> {
     let name = state::random_name()?;
     let purpose =
         Purpose { name: &name, image: "none (boot-log)".to_owned(), container: None, initdata: &initdata };
-    let Prepared { mut pod, spec, qemu, swtpm, broker } =
-        machine::prepare(&args.machine, &purpose, store, &mut ui).await?;
+    let prepared = machine::prepare(&args.machine, &purpose, store, &mut ui).await?;
+    prepared.manufacture().await?;
+    let Prepared { mut pod, spec, qemu, swtpm, broker } = prepared;
     let plan = Plan {
         spec,
         qemu,

@@ -6,7 +6,7 @@ use crate::host::{self, Accel, Host};
 use crate::spec::{Firmware, Machine, Request, VmSpec};
 use crate::state::{Pod, State, Status, Store};
 use crate::ui::Ui;
-use crate::{accel, initdata_disk, input};
+use crate::{accel, initdata_disk, input, swtpm};
 use anyhow::{Context as _, Result, bail};
 use sealpod_evidence::initdata::Initdata;
 use sealpod_evidence::workload::ContainerSpec;
@@ -19,6 +19,16 @@ pub struct Prepared {
     pub qemu: PathBuf,
     pub swtpm: PathBuf,
     pub broker: Option<(String, u16)>,
+}
+
+impl Prepared {
+    /// Make the machine's vTPM, where it has one from us.
+    pub async fn manufacture(&self) -> Result<()> {
+        match self.spec.swtpm {
+            Some(_) => swtpm::manufacture(&self.swtpm, &self.pod.dir).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// What the machine is for.

@@ -42,8 +42,12 @@ pub async fn run(args: &RunArgs, store: &Store) -> Result<u8> {
         container: Some(&container),
         initdata: &initdata,
     };
-    let Prepared { mut pod, spec, qemu, swtpm, broker } =
-        machine::prepare(&args.machine, &purpose, store, &mut ui).await?;
+    let prepared = machine::prepare(&args.machine, &purpose, store, &mut ui).await?;
+    let disk = prepared.pod.dir.join("image0.tar");
+    // Reading and checking a large image takes seconds, of another processor.
+    let writing = tokio::task::spawn_blocking(move || image.write_disk(&disk));
+    let (written, manufactured) = tokio::join!(writing, prepared.manufacture());
+    let Prepared { mut pod, spec, qemu, swtpm, broker } = prepared;
     ui.event(&serde_json::json!({"type": "pod", "state": pod.state}));
     let plan = Plan {
         spec,
@@ -54,10 +58,9 @@ pub async fn run(args: &RunArgs, store: &Store) -> Result<u8> {
         boot_timeout: Duration::from_secs(args.machine.boot_timeout),
         grace: args.grace,
     };
-    let disk = pod.dir.join("image0.tar");
-    let result = match image.write_disk(&disk) {
+    let result = match written?.map_err(anyhow::Error::from).and(manufactured) {
         Ok(()) => session::run(&plan, &mut pod, &mut ui).await,
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     };
     ui.abandon();
     if !allows_output && matches!(result, Ok(End::Exited(_))) {

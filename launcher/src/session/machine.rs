@@ -19,10 +19,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Start both.
+    /// Start both; the vTPM with the state that [`swtpm::manufacture`] made.
     pub async fn start(plan: &Plan, pod: &mut Pod, ui: &mut Ui) -> Result<Self> {
-        let path = pod.dir.join("vm.log");
-        let log = File::create(&path)?;
+        let log = swtpm::log(&pod.dir)?;
         let listener = UnixListener::bind(&plan.spec.channel)
             .with_context(|| plan.spec.channel.display().to_string())?;
         ui.phase("starting the machine");
@@ -36,7 +35,7 @@ impl Machine {
         let pids = [Some(&qemu), swtpm.as_ref()].into_iter().flatten();
         pod.state.machine_pids = pids.filter_map(|child| child.id()?.try_into().ok()).collect();
         pod.save()?;
-        Ok(Self { qemu, swtpm, listener, log: path })
+        Ok(Self { qemu, swtpm, listener, log: swtpm::log_path(&pod.dir) })
     }
 
     /// Wait for QEMU to open its end of the channel.
