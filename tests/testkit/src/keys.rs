@@ -1,5 +1,6 @@
 //! The committed test keys (`keys/README.md`).
 
+use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, PrivateDecryptingKey};
@@ -30,6 +31,8 @@ pub enum Key {
     Ek,
     /// Another vTPM's endorsement key, RSA-2048.
     ForeignEk,
+    /// A vTPM's endorsement key, P-256.
+    EkP256,
     /// An attestation key, RSA-2048.
     AkRsa,
     /// An attestation key, P-256.
@@ -60,7 +63,7 @@ enum Loaded {
     Ec(EcdsaKeyPair),
 }
 
-const COUNT: usize = 13;
+const COUNT: usize = 14;
 
 impl Key {
     /// The private key, PKCS#8 DER.
@@ -75,6 +78,7 @@ impl Key {
             Self::ForeignVcek => include_bytes!("../keys/foreign-vcek.der"),
             Self::Ek => include_bytes!("../keys/ek.der"),
             Self::ForeignEk => include_bytes!("../keys/foreign-ek.der"),
+            Self::EkP256 => include_bytes!("../keys/ek-p256.der"),
             Self::AkRsa => include_bytes!("../keys/ak-rsa.der"),
             Self::AkP256 => include_bytes!("../keys/ak-p256.der"),
             Self::AkP384 => include_bytes!("../keys/ak-p384.der"),
@@ -136,12 +140,17 @@ impl Key {
         PrivateDecryptingKey::from_pkcs8(self.pkcs8()).expect("an RSA key")
     }
 
+    /// The key for ECDH on P-256.
+    pub(crate) fn agreeing(self) -> PrivateKey {
+        PrivateKey::from_private_key_der(&ECDH_P256, self.pkcs8()).expect("a P-256 key")
+    }
+
     fn loaded(self) -> &'static Loaded {
         static LOADED: [OnceLock<Loaded>; COUNT] = [const { OnceLock::new() }; COUNT];
         LOADED[self as usize].get_or_init(|| {
             let der = self.pkcs8();
             match self {
-                Self::AkP256 | Self::Channel => {
+                Self::AkP256 | Self::EkP256 | Self::Channel => {
                     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map(Loaded::Ec)
                 }
                 Self::Vcek | Self::Vlek | Self::ForeignVcek | Self::AkP384 => {

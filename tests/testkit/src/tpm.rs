@@ -48,7 +48,7 @@ pub mod alg {
 pub struct Tpm {
     /// The endorsement key's public area.
     pub ek: PublicArea,
-    /// The endorsement key's private half.
+    /// The endorsement key's private half, of the same kind as [`Tpm::ek`] says.
     pub ek_key: Key,
     /// The attestation key's public area.
     pub ak: PublicArea,
@@ -87,6 +87,11 @@ impl Tpm {
             restart_count: 0,
             firmware_version: 0x2019_1023_0016_3636,
         }
+    }
+
+    /// A TPM whose endorsement key is on P-256: opening a credential takes a tenth of the time.
+    pub fn with_ecc_ek() -> Self {
+        Self { ek: PublicArea::ek(Key::EkP256), ek_key: Key::EkP256, ..Self::default() }
     }
 
     /// Another TPM: other EK, same kind of AK (and the same AK, which no real TPM could have).

@@ -1,6 +1,8 @@
-//! `TPM2_ActivateCredential` (TPM 2.0 Part 1, section 24), for an EK of template L-1.
+//! `TPM2_ActivateCredential` (TPM 2.0 Part 1, section 24), for an EK of template L-1 or L-2.
 
+use crate::hash::sha256;
 use crate::keys::Key;
+use aws_lc_rs::agreement::{ECDH_P256, UnparsedPublicKey, agree};
 use aws_lc_rs::cipher::{AES_128, DecryptingKey, DecryptionContext, UnboundCipherKey};
 use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
@@ -17,8 +19,8 @@ pub enum ActivationError {
     Integrity,
 }
 
-/// The label's terminating zero is part of it (Part 1, section B.4).
-const OAEP_LABEL: &[u8] = b"IDENTITY\0";
+/// The label's terminating zero is part of it (Part 1, sections B.4 and C.6.4).
+const LABEL: &[u8] = b"IDENTITY\0";
 
 pub(super) fn activate(
     ek: Key,
@@ -26,7 +28,10 @@ pub(super) fn activate(
     blob: &[u8],
     secret: &[u8],
 ) -> Result<Vec<u8>, ActivationError> {
-    let seed = open_seed(ek, whole(secret)?)?;
+    let seed = match ek {
+        Key::EkP256 => agree_on_seed(ek, whole(secret)?)?,
+        _ => open_seed(ek, whole(secret)?)?,
+    };
     let (integrity, encrypted) = sized(whole(blob)?)?;
     let key = kdfa(&seed, "INTEGRITY", b"", 256);
     let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
@@ -45,9 +50,21 @@ fn open_seed(ek: Key, secret: &[u8]) -> Result<Vec<u8>, ActivationError> {
     let key = OaepPrivateDecryptingKey::new(ek.decrypting()).expect("an RSA key");
     let mut out = vec![0; key.min_output_size()];
     let seed = key
-        .decrypt(&OAEP_SHA256_MGF1SHA256, secret, &mut out, Some(OAEP_LABEL))
+        .decrypt(&OAEP_SHA256_MGF1SHA256, secret, &mut out, Some(LABEL))
         .map_err(|_| ActivationError::Secret)?;
     Ok(seed.to_vec())
+}
+
+/// One-pass Diffie-Hellman with the sender's ephemeral point, then KDFe with SHA-256, one round (Part 1, sections C.6.4 and
+/// 11.4.10.3).
+fn agree_on_seed(ek: Key, secret: &[u8]) -> Result<Vec<u8>, ActivationError> {
+    let (x, rest) = sized(secret)?;
+    let y = whole(rest)?;
+    let peer = UnparsedPublicKey::new(&ECDH_P256, [&[4], x, y].concat());
+    agree(&ek.agreeing(), peer, ActivationError::Secret, |shared| {
+        let counter = 1_u32.to_be_bytes();
+        Ok(sha256(&[&counter, shared, LABEL, x, &ek.point().0].concat()).to_vec())
+    })
 }
 
 /// KDFa with SHA-256, one round: up to 256 bits (Part 1, section 11.4.10.2).

@@ -98,14 +98,22 @@ pub struct PublicArea {
 }
 
 impl PublicArea {
-    /// Template L-1 (TCG EK Credential Profile 2.5, section B.3.3) with this RSA-2048 key.
+    /// Template L-1 or L-2 (TCG EK Credential Profile 2.5, sections B.3.3 and B.3.4) with this RSA-2048 or P-256 key.
     pub fn ek(key: Key) -> Self {
         // PolicySecret of the endorsement hierarchy (section B.6.2).
         let policy = "837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa";
-        let mut parameters = words(&[alg::AES, 128, alg::CFB, alg::NULL, 2048]);
-        parameters.extend([0; 4]);
+        let ecc = key == Key::EkP256;
+        let mut parameters = words(&[alg::AES, 128, alg::CFB, alg::NULL]);
+        let unique = if ecc {
+            parameters.extend(words(&[NIST_P256, alg::NULL]));
+            let (x, y) = key.point();
+            sized(&[&x, &y])
+        } else {
+            parameters.extend(words(&[2048, 0, 0]));
+            sized(&[&key.modulus()])
+        };
         Self {
-            kind: alg::RSA,
+            kind: if ecc { alg::ECC } else { alg::RSA },
             name_algorithm: alg::SHA256,
             attributes: attributes::FIXED
                 | attributes::ADMIN_WITH_POLICY
@@ -113,7 +121,7 @@ impl PublicArea {
                 | attributes::DECRYPT,
             auth_policy: hex::decode(policy).expect("hex"),
             parameters,
-            unique: sized(&[&key.modulus()]),
+            unique,
         }
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey as UnparsedPeer, agree};
 use aws_lc_rs::cipher::{AES_128, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
@@ -8,13 +9,39 @@ use aws_lc_rs::signature::{
     UnparsedPublicKey, VerificationAlgorithm,
 };
 
-/// TPM2_MakeCredential, written from TPM 2.0 Part 1, section 24.
-fn make_credential(ek: Key, ak_name: &[u8], credential: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let seed = [0x42; 32];
+/// A seed, and its encryption to an RSA key (TPM 2.0 Part 1, section B.10.4).
+fn rsa_seed(ek: Key) -> (Vec<u8>, Vec<u8>) {
+    let seed = vec![0x42; 32];
     let key = PublicEncryptingKey::from_der(&ek.spki()).unwrap();
     let key = OaepPublicEncryptingKey::new(key).unwrap();
     let mut secret = vec![0; key.ciphertext_size()];
     key.encrypt(&OAEP_SHA256_MGF1SHA256, &seed, &mut secret, Some(b"IDENTITY\0")).unwrap();
+    (seed, secret)
+}
+
+/// A seed, and the point that a P-256 key makes it from (section C.6.4).
+fn ecc_seed(ek: Key) -> (Vec<u8>, Vec<u8>) {
+    let own = PrivateKey::generate(&ECDH_P256).unwrap();
+    let (x, y) = ek.point();
+    let peer = UnparsedPeer::new(&ECDH_P256, [&[4], x.as_slice(), &y].concat());
+    let point = own.compute_public_key().unwrap();
+    let (own_x, own_y) = point.as_ref()[1..].split_at(32);
+    let seed = agree(&own, peer, (), |shared| {
+        let text = [&[0, 0, 0, 1], shared, b"IDENTITY\0", own_x, &x].concat();
+        Ok(crate::hash::sha256(&text).to_vec())
+    });
+    let mut secret = Vec::new();
+    put_sized(&mut secret, own_x);
+    put_sized(&mut secret, own_y);
+    (seed.unwrap(), secret)
+}
+
+/// TPM2_MakeCredential, written from TPM 2.0 Part 1, section 24.
+fn make_credential(
+    (seed, secret): (Vec<u8>, Vec<u8>),
+    ak_name: &[u8],
+    credential: &[u8],
+) -> (Vec<u8>, Vec<u8>) {
     let mut identity = Vec::new();
     put_sized(&mut identity, credential);
     let storage = credential::kdfa(&seed, "STORAGE", ak_name, 128);
@@ -34,12 +61,25 @@ fn make_credential(ek: Key, ak_name: &[u8], credential: &[u8]) -> (Vec<u8>, Vec<
 #[test]
 fn a_credential_comes_back_only_for_its_ek_and_ak() {
     let tpm = Tpm::default();
-    let (blob, secret) = make_credential(Key::Ek, &tpm.ak_name(), b"the credential");
+    let (blob, secret) = make_credential(rsa_seed(Key::Ek), &tpm.ak_name(), b"the credential");
     assert_eq!(tpm.activate_credential(&blob, &secret).unwrap(), b"the credential");
     let other_ak = Tpm::new(AkKind::RsassaSha256);
     assert_eq!(other_ak.activate_credential(&blob, &secret), Err(ActivationError::Integrity));
     assert_eq!(Tpm::foreign().activate_credential(&blob, &secret), Err(ActivationError::Secret));
     assert_eq!(tpm.activate_credential(&blob[..9], &secret), Err(ActivationError::Size));
+}
+
+#[test]
+fn an_elliptic_endorsement_key_opens_what_was_made_for_its_point() {
+    let tpm = Tpm::with_ecc_ek();
+    let (blob, secret) = make_credential(ecc_seed(Key::EkP256), &tpm.ak_name(), b"the credential");
+    assert_eq!(tpm.activate_credential(&blob, &secret).unwrap(), b"the credential");
+    let (other, _) = make_credential(ecc_seed(Key::AkP256), &tpm.ak_name(), b"the credential");
+    assert_eq!(tpm.activate_credential(&other, &secret), Err(ActivationError::Integrity));
+    assert_eq!(tpm.activate_credential(&blob, &secret[..66]), Err(ActivationError::Size));
+    // The public area is one that the parsers take for a storage key on P-256.
+    let public = sealpod_evidence::tpm::Public::parse(&tpm.ek_public()).unwrap();
+    assert!(matches!(public.key(), sealpod_evidence::tpm::PublicKey::Ecc { .. }));
 }
 
 #[test]
