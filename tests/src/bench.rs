@@ -5,9 +5,11 @@ use anyhow::Result;
 use table::Row;
 
 pub mod broker_rate;
+pub mod heap;
 pub mod ima_log;
 pub mod load;
 pub mod pod;
+pub mod ready_pod;
 pub mod table;
 pub mod verification;
 
@@ -22,12 +24,13 @@ pub enum Part {
     Guests,
 }
 
-/// The rows of these parts; `say` is told each phase as it begins.
-pub fn rows(parts: &[Part], say: &mut dyn FnMut(&str)) -> Result<Vec<Row>> {
+/// The rows of these parts; `used_by` measures memory, `say` is told each phase as it begins.
+pub fn rows(parts: &[Part], used_by: heap::UsedBy, say: &mut dyn FnMut(&str)) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     if parts.contains(&Part::Verification) {
         say("verification");
         rows.extend(verification::rows()?);
+        rows.extend(heap::rows(used_by)?);
     }
     if parts.contains(&Part::Broker) {
         say("broker");

@@ -1,5 +1,6 @@
 //! A long IMA log, appraised alone.
 
+use crate::bench::heap::UsedBy;
 use anyhow::{Context as _, Result};
 use sealpod_evidence::ima::Bank;
 use sealpod_evidence::initdata::PodPolicy;
@@ -16,13 +17,25 @@ pub struct LongLog {
     pcr: [u8; 32],
     policy: PodPolicy,
     reference: ReferenceValues,
+    /// Heap that the Reference Values take, where it was measured.
+    pub reference_bytes: u64,
 }
 
 impl LongLog {
     /// A valid log of that many entries, each of another file, all of them known.
-    pub fn new(entries: usize) -> Result<Self> {
+    pub fn new(entries: usize, used_by: Option<UsedBy>) -> Result<Self> {
         let bundle = Bundle::with_ima_entries(entries);
-        let reference = ReferenceValues::from_documents(&[bundle.reference()]).context("reference values")?;
+        let documents = [bundle.reference()];
+        let mut reference = None;
+        let mut load = || reference = Some(ReferenceValues::from_documents(&documents));
+        let reference_bytes = match used_by {
+            Some(used_by) => used_by(&mut load).kept,
+            None => {
+                load();
+                0
+            }
+        };
+        let reference = reference.context("not loaded")?.context("reference values")?;
         let sealed = bundle.seal();
         let pcrs = &sealed.tpm.pcrs.sha256;
         let mut boot_pcrs = [[0; 32]; 10];
@@ -37,6 +50,7 @@ impl LongLog {
             pcr: pcrs[10],
             policy: bundle.policy.clone(),
             reference,
+            reference_bytes,
         })
     }
 

@@ -1,12 +1,10 @@
 //! Load on a broker over TLS on loopback: bounded in count, from threads of this process.
 
+use crate::bench::ready_pod::ReadyPod;
 use anyhow::{Context as _, Result, bail};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use sealpod_evidence::rcar::protocol::Tee;
-use sealpod_testkit::Bundle;
-use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -80,26 +78,10 @@ impl Connection {
     }
 
     /// Challenge, evidence, token: all that a guest does, with its signatures made afresh.
-    pub fn handshake(&mut self, template: &Bundle) -> Result<()> {
-        let mut bundle = template.clone();
+    pub fn handshake(&mut self, pod: &mut ReadyPod) -> Result<()> {
         self.cookie = None;
-        let request = json!({
-            "version": "0.4.0",
-            "tee": Tee::Snp,
-            "extra-params": { "sealpod": bundle.tpm.auth_request() },
-        });
-        let challenge: Value =
-            serde_json::from_slice(&self.request("POST", "auth", &serde_json::to_vec(&request)?)?)?;
-        bundle.nonce = challenge["nonce"].as_str().context("no nonce")?.to_owned();
-        let credential: sealpod_evidence::rcar::CredentialChallenge =
-            serde_json::from_value(challenge["extra-params"]["sealpod"].clone())?;
-        let (blob, secret) = (&credential.credential_blob.0, &credential.encrypted_secret.0);
-        bundle.activated_credential = match bundle.tpm.activate_credential(blob, secret) {
-            Ok(activated) => activated,
-            Err(error) => bail!("the credential does not open: {error:?}"),
-        };
-        let attestation = bundle.seal().attestation();
-        self.request("POST", "attest", &serde_json::to_vec(&attestation)?)?;
+        let challenge = self.request("POST", "auth", pod.request())?;
+        self.request("POST", "attest", &pod.attest(&challenge)?)?;
         Ok(())
     }
 }
@@ -113,6 +95,8 @@ pub struct Load {
     pub seconds: f64,
     /// Processor seconds that the broker used, both cores together.
     pub broker_seconds: f64,
+    /// Processor seconds that the load itself used.
+    pub load_seconds: f64,
 }
 
 impl Load {
@@ -121,21 +105,28 @@ impl Load {
         self.count as f64 / self.seconds
     }
 
+    /// Processor time of one, in milliseconds: the broker's, and the load's.
+    pub fn milliseconds_each(&self) -> (f64, f64) {
+        let each = |seconds: f64| seconds * 1e3 / self.count as f64;
+        (each(self.broker_seconds), each(self.load_seconds))
+    }
+
     /// What two cores could do if the load came from elsewhere.
     pub fn broker_capacity(&self) -> f64 {
         2.0 * self.count as f64 / self.broker_seconds
     }
 }
 
-/// Run `work` `count` times in each of `threads` connections.
-pub fn run(
+/// Run `work` `count` times on each of the connections, or what else one thread works with.
+pub fn run<T: Send>(
     pid: u32,
-    connections: Vec<Connection>,
+    connections: Vec<T>,
     count: usize,
-    work: impl Fn(&mut Connection) -> Result<()> + Sync,
+    work: impl Fn(&mut T) -> Result<()> + Sync,
 ) -> Result<Load> {
     let threads = connections.len();
-    let before = processor_seconds(pid)?;
+    let own = std::process::id();
+    let (before, own_before) = (processor_seconds(pid)?, processor_seconds(own)?);
     let start = Instant::now();
     std::thread::scope(|scope| {
         let running: Vec<_> = connections
@@ -151,7 +142,12 @@ pub fn run(
         })
     })?;
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Load { count: count * threads, seconds, broker_seconds: processor_seconds(pid)? - before })
+    Ok(Load {
+        count: count * threads,
+        seconds,
+        broker_seconds: processor_seconds(pid)? - before,
+        load_seconds: processor_seconds(own)? - own_before,
+    })
 }
 
 /// User and system time of a process (proc(5), fields 14 and 15 of `stat`, in ticks of 10 ms).

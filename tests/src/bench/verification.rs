@@ -168,7 +168,7 @@ fn combined() -> Result<Row> {
 }
 
 fn long_log() -> Result<Row> {
-    let case = crate::bench::ima_log::LongLog::new(LONG_LOG)?;
+    let case = crate::bench::ima_log::LongLog::new(LONG_LOG, None)?;
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
         times.push(case.appraise_ms()?);

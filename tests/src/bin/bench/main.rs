@@ -1,9 +1,13 @@
 //! `scripts/bench`: prints the table of docs/performance.md.
-#![forbid(unsafe_code)]
+
+mod heap;
 
 use clap::Parser;
 use sealpod_tests::bench::{Part, rows, table};
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: heap::Counting = heap::Counting;
 
 /// Measure, and print each figure beside its goal. Exits 1 when a goal is missed.
 #[derive(Parser)]
@@ -18,7 +22,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let all = [Part::Verification, Part::Broker, Part::Guests];
     let parts = if arguments.only.is_empty() { &all[..] } else { &arguments.only };
-    match rows(parts, &mut |phase| eprintln!("… {phase}")) {
+    match rows(parts, heap::used_by, &mut |phase| eprintln!("… {phase}")) {
         Ok(rows) => {
             table::print(&rows);
             if rows.iter().all(table::Row::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
