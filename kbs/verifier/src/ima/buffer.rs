@@ -22,7 +22,8 @@ pub(super) const TEMPLATE: &str = "ima-buf";
 /// no Reference Value can accept these.
 pub(super) fn no_kexec(entry: &Entry<'_>, name: &[u8]) -> Result<(), VerifyError> {
     let aggregate = entry.index > 0 && name == BOOT_AGGREGATE;
-    if !aggregate && !(entry.template_name == TEMPLATE && KEXEC.contains(&name)) {
+    let kexec = entry.template_name == TEMPLATE && KEXEC.contains(&name);
+    if !(aggregate || kexec) {
         return Ok(());
     }
     let expected =
