@@ -249,3 +249,6 @@ fn hex_into(out: &mut Vec<u8>, digits: &[u8]) -> Option<()> {
 fn cut(word: &[u8]) -> String {
     String::from_utf8_lossy(word.get(..64).unwrap_or(word)).into_owned()
 }
+
+#[cfg(test)]
+mod tests;
