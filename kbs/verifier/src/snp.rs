@@ -5,6 +5,7 @@
 
 mod chain;
 pub(crate) mod claims;
+mod facts;
 pub mod launch;
 mod leaf;
 mod names;
@@ -17,8 +18,10 @@ use crate::endorsements::{Endorsements, VerifiedSnpKey};
 use crate::x509::{Certificate, Window};
 use crate::{Check, UnixTime, VerifyError};
 use chain::Sources;
+pub use facts::{SnpCertificateFacts, SnpRevocationFacts};
 pub(crate) use leaf::LeafFor;
-use names::{AMD, Role};
+use names::AMD;
+pub use names::Role;
 use sealpod_evidence::snp::cert_table::{CertTable, CertTableError, Guid};
 use sealpod_evidence::snp::report::{Report, ReportError, SigningKey};
 use std::sync::Arc;

@@ -101,7 +101,7 @@ fn require_product(leaf: &Certificate<'_>, product: Product) -> Result<(), Verif
 }
 
 /// The TCB in the report's byte layout (AMD 56860, section 2.2).
-fn tcb(leaf: &Certificate<'_>, product: Product) -> Result<[u8; 8], VerifyError> {
+pub(super) fn tcb(leaf: &Certificate<'_>, product: Product) -> Result<[u8; 8], VerifyError> {
     for arc in SPL_RESERVED {
         match spl(leaf, arc)? {
             None | Some(0) => {}
@@ -131,7 +131,10 @@ fn spl(leaf: &Certificate<'_>, arc: u32) -> Result<Option<u8>, VerifyError> {
 
 /// The chip id, zero-padded as in the report. Old certificates have its bytes bare, newer ones as an OCTET
 /// STRING; the lengths differ, so no value can be read both ways.
-fn hardware_id(leaf: &Certificate<'_>, product: Product) -> Result<[u8; CHIP_ID_LEN], VerifyError> {
+pub(super) fn hardware_id(
+    leaf: &Certificate<'_>,
+    product: Product,
+) -> Result<[u8; CHIP_ID_LEN], VerifyError> {
     let value = extension(leaf, HARDWARE_ID).unwrap_or_default();
     let expected = match product {
         Product::Milan | Product::Genoa => CHIP_ID_LEN,

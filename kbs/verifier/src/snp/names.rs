@@ -25,7 +25,7 @@ const AMD_ORGANIZATION: &str = "Advanced Micro Devices";
 
 /// What AMD's names say that a certificate is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub enum Role {
     /// AMD root key.
     Ark(Product),
     /// AMD SEV signing key, which signs VCEKs.

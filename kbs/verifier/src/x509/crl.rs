@@ -1,5 +1,6 @@
 //! Revocation lists (RFC 5280, section 5).
 
+use super::Profile;
 use super::certificate::{Certificate, Window};
 use super::signed::{Signed, text};
 use crate::{Check, UnixTime, VerifyError};
@@ -46,6 +47,18 @@ pub fn check(
     }
 }
 
+/// A list of this profile's form, with its window. Not verified.
+///
+/// # Errors
+///
+/// [`Check::RevocationList`].
+pub(crate) fn read(bytes: &[u8], profile: &Profile) -> Result<(TbsCertList, Window), VerifyError> {
+    let signed = Signed::parse(bytes, profile.algorithms).map_err(refuse)?;
+    let tbs = TbsCertList::from_der(signed.body).map_err(text).map_err(refuse)?;
+    let window = window(&tbs)?;
+    Ok((tbs, window))
+}
+
 /// One list whose signature was checked.
 struct List {
     tbs: TbsCertList,
@@ -78,9 +91,7 @@ impl List {
         if let Some(unknown) = extensions.flatten().find(|extension: &&Extension| extension.critical) {
             return Err(refuse(format!("a list with the critical extension {}", unknown.extn_id)));
         }
-        let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
-        let Some(next) = tbs.next_update else { return Err(refuse("a list without nextUpdate")) };
-        let window = (seconds(tbs.this_update), seconds(next));
+        let window = window(&tbs)?;
         Ok(Some(Self { tbs, window }))
     }
 
@@ -103,6 +114,13 @@ fn of_another(bytes: &[u8], issuer: &Certificate<'_>) -> bool {
         .is_ok_and(|list| &list.tbs_cert_list.issuer != issuer.subject())
 }
 
-fn refuse(found: impl std::fmt::Display) -> VerifyError {
+/// thisUpdate and nextUpdate; RFC 5280 demands both.
+fn window(tbs: &TbsCertList) -> Result<Window, VerifyError> {
+    let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+    let next = tbs.next_update.ok_or_else(|| refuse("a list without nextUpdate"))?;
+    Ok((seconds(tbs.this_update), seconds(next)))
+}
+
+pub(crate) fn refuse(found: impl std::fmt::Display) -> VerifyError {
     VerifyError::new(Check::RevocationList, "a current, full revocation list signed by its issuer", found)
 }
