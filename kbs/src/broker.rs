@@ -5,12 +5,14 @@ use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::endorse::{self, EndorseError};
+use crate::endorsements::{Fetcher, OpenError};
 use crate::keys::{self, Keys, KeysError};
 use crate::layout::Layout;
 use crate::release::{POLICY_NAME, Policy, PolicyError};
 use crate::sessions::Sessions;
 use crate::storage::{Storage, StorageError, Table, Version};
-use sealpod_verifier::{Endorsements, ReferenceValues, UnixTime};
+use endorsed::Endorsed;
+use sealpod_verifier::{ReferenceValues, UnixTime};
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
@@ -18,10 +20,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 
 mod attest;
+mod endorsed;
 mod refusals;
 mod release;
 
-pub use attest::Attested;
+pub use attest::{Attested, Begun, Lacking};
 pub use refusals::MAX_LISTED;
 
 /// `/attest` bodies at once; with 4 MiB each, a gigabyte. Others wait.
@@ -45,6 +48,9 @@ pub enum StartError {
     /// Endorsements.
     #[error(transparent)]
     Endorse(#[from] EndorseError),
+    /// What fetches and keeps them.
+    #[error(transparent)]
+    Endorsements(#[from] OpenError),
     /// Another server has this directory.
     #[error("another server runs on {}; stop it first", path.display())]
     Running {
@@ -65,7 +71,7 @@ pub enum StartError {
 pub struct Broker {
     pub(crate) config: Config,
     pub(crate) layout: Layout,
-    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Keys,
     pub(crate) admin: Admin,
     pub(crate) archive: Archive,
@@ -75,7 +81,7 @@ pub struct Broker {
     /// Appraisals at once: each may hold evidence several times its size.
     pub(crate) appraisals: Arc<Semaphore>,
     refusals: refusals::Refusals,
-    endorsements: RwLock<Endorsements>,
+    endorsed: Endorsed,
     owner: RwLock<Arc<Owner>>,
     loading: Mutex<()>,
     _lock: File,
@@ -96,7 +102,10 @@ impl Broker {
         let lock = lock(&layout)?;
         let admin = Admin::open(&layout)?;
         let archive = Archive::open(admin.storage.clone(), config.archive_limits())?;
+        let clock: Arc<dyn Clock> = clock.into();
         let endorsements = endorse::load(&config, &layout)?;
+        let fetcher = Arc::new(Fetcher::open(&config.endorsements, &layout, clock.clone())?);
+        let endorsed = Endorsed::new(endorsements, fetcher, config.endorsements.wait_seconds);
         let owner = Arc::new(Owner::load(&*admin.storage)?);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
@@ -110,7 +119,7 @@ impl Broker {
             bodies: Arc::new(Semaphore::new(MAX_BODIES)),
             appraisals: Arc::new(Semaphore::new(2 * cores)),
             refusals: refusals::Refusals::default(),
-            endorsements: RwLock::new(endorsements),
+            endorsed,
             owner: RwLock::new(owner),
             loading: Mutex::new(()),
             _lock: lock,
@@ -132,6 +141,9 @@ impl Broker {
         if self.config.appraisal.dangerous_accept_host_vtpm {
             out.push("DANGEROUS: vTPMs are accepted that only the host vouches for".to_owned());
         }
+        if self.config.endorsements.dangerous_plain_http {
+            out.push("DANGEROUS: endorsements are fetched without TLS".to_owned());
+        }
         let paths = [
             self.layout.kek(),
             self.layout.cookie_key(),
@@ -149,6 +161,11 @@ impl Broker {
 
     pub(crate) fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Take up endorsements that other processes imported, and fetch newer versions of those that get old.
+    pub async fn keep_endorsements_fresh(&self) {
+        self.endorsed.keep_fresh(self.now()).await;
     }
 
     /// The owner's word as of now: a change by any process counts from the next request on.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 mod audit;
+mod endorsements;
 mod error;
 mod evidence;
 mod policy;
@@ -66,6 +67,9 @@ Guests must name DIR/ca.pem in their initdata. Move DIR/ca-key.pem and DIR/admin
     /// Show the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Import, list and fetch what processor vendors publish: chip certificates, revocation lists, TDX collateral.
+    #[command(subcommand)]
+    Endorsements(endorsements::Command),
     /// List and show archived evidence.
     #[command(subcommand)]
     Evidence(evidence::Command),
@@ -114,6 +118,7 @@ fn run(arguments: Args) -> Result<(), CliError> {
         Command::Policy(command) => policy::run(&layout, command),
         Command::Reference(command) => reference::run(&layout, command),
         Command::Audit(command) => audit::run(&layout, command),
+        Command::Endorsements(command) => endorsements::run(&layout, command),
         Command::Evidence(command) => evidence::run(&layout, command),
         Command::AdminToken { seconds } => serve::admin_token(&layout, seconds),
         Command::Completions { shell } => {

@@ -1,6 +1,7 @@
 //! Settings: `config.toml`.
 
 use crate::archive::Limits;
+use crate::endorsements::EndorsementSettings;
 use crate::layout::Layout;
 use sealpod_verifier::AppraisalPolicy;
 use serde::Deserialize;
@@ -44,6 +45,8 @@ pub struct Config {
     pub dangerous_plain_http: bool,
     /// How strict the appraisal is.
     pub appraisal: AppraisalPolicy,
+    /// From where endorsements are fetched.
+    pub endorsements: EndorsementSettings,
 }
 
 impl Default for Config {
@@ -64,6 +67,7 @@ impl Default for Config {
             dangerous_trust_test_root: None,
             dangerous_plain_http: false,
             appraisal: AppraisalPolicy::default(),
+            endorsements: EndorsementSettings::default(),
         }
     }
 }
@@ -97,6 +101,16 @@ pub enum ConfigError {
         /// The value.
         found: u64,
     },
+    /// An address without TLS that is not this machine's.
+    #[error(
+        "config.toml: {setting}: expected https, or http to this machine, found {found}; set dangerous_plain_http to fetch so"
+    )]
+    PlainHttp {
+        /// Which setting.
+        setting: &'static str,
+        /// The address.
+        found: String,
+    },
 }
 
 impl Config {
@@ -123,10 +137,17 @@ impl Config {
             ("idle_seconds", self.idle_seconds, hour, "1 to 3600"),
             ("archive_entries", self.archive_entries as u64, 16..=1_000_000, "16 to 1000000"),
             ("max_connections", self.max_connections as u64, 1..=65_536, "1 to 65536"),
+            ("endorsements.wait_seconds", self.endorsements.wait_seconds, 0..=60, "0 to 60"),
+            ("endorsements.request_seconds", self.endorsements.request_seconds, 1..=60, "1 to 60"),
+            ("endorsements.chips_per_minute", self.endorsements.chips_per_minute, 1..=6000, "1 to 6000"),
+            ("endorsements.chips_per_source", self.endorsements.chips_per_source, 1..=6000, "1 to 6000"),
         ] {
             if !range.contains(&found) {
                 return Err(ConfigError::Range { setting, expected, found });
             }
+        }
+        if let Some((setting, url)) = self.endorsements.plain_http() {
+            return Err(ConfigError::PlainHttp { setting, found: url.to_string() });
         }
         Ok(())
     }
@@ -170,5 +191,16 @@ mod tests {
             Err(ConfigError::Range { setting: "token_seconds", .. })
         ));
         assert!(matches!(load("token_seconds = -1"), Err(ConfigError::Syntax { .. })));
+        for (text, expected) in [
+            ("amd_kds = \"kdsintf.amd.com\"", "https://HOST"),
+            ("amd_kds = \"http://kds.example.org\"", "endorsements.amd_kds: expected https"),
+            ("wait_seconds = 61", "0 to 60"),
+            ("amd_ksd = \"https://x\"", "amd_ksd"),
+        ] {
+            let error = load(&format!("[endorsements]\n{text}")).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let plain = "[endorsements]\namd_kds = \"http://kds.example.org\"\ndangerous_plain_http = true";
+        assert_eq!(load(plain).unwrap().endorsements.amd_kds.unwrap().host, "kds.example.org");
     }
 }

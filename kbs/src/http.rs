@@ -1,6 +1,6 @@
 //! Routes and answers of KBS protocol 0.4.0 (kbs-protocol.md) and the administration interface beside it.
 
-use crate::broker::Broker;
+use crate::broker::{Begun, Broker};
 use crate::{cookie, vault};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -93,12 +93,27 @@ async fn attest(
     // Two limits, so that a sender who is slow holds up no appraisal.
     let place = broker.bodies.clone().acquire_owned().await.map_err(Refusal::internal)?;
     let bytes = body::read(broker, request.into_body(), MAX_ATTEST).await?;
-    let (worker, peer) = (broker.clone(), peer.clone());
-    let work = move || {
-        let _until_done = place;
-        worker.attest(&bytes, &challenge, &peer)
+    let challenge = Arc::new(challenge);
+    let work = {
+        let (worker, peer, bytes, challenge) =
+            (broker.clone(), peer.clone(), bytes.clone(), challenge.clone());
+        // The place is taken until the work is done, also where its sender has hung up meanwhile.
+        move || (worker.attest(&bytes, &challenge, &peer), place)
     };
-    let attested = compute(broker.appraisals.clone(), work).await??;
+    let (begun, place) = compute(broker.appraisals.clone(), work).await?;
+    let attested = match begun? {
+        Begun::Attested(attested) => attested,
+        Begun::Lacking(mut lacking) => {
+            // Others are appraised while this one waits.
+            broker.gather(&mut lacking, peer).await;
+            let (worker, peer) = (broker.clone(), peer.clone());
+            let work = move || {
+                let _until_done = place;
+                worker.decide(&lacking, &bytes, &challenge, &peer)
+            };
+            compute(broker.appraisals.clone(), work).await??
+        }
+    };
     let session = cookie::Session::Attested {
         token: sealpod_evidence::bytes::HexArray(attested.key),
         expires: attested.expires,

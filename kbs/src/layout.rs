@@ -43,6 +43,8 @@ files! {
     audit = "audit.jsonl";
     /// Secrets, policies, Reference Values, archived evidence.
     store = "store";
+    /// Endorsements that were fetched or imported.
+    endorsements = "endorsements";
     /// Held by a running server.
     lock = "serve.lock";
 }

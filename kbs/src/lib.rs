@@ -2,7 +2,8 @@
 //!
 //! A request goes through these modules in order: [`server`] (sockets, TLS, budgets), [`http`] (routes and answers),
 //! [`cookie`] (the stateless challenge), `sealpod_verifier` (appraisal), [`ear`] and [`jwt`] (the token), [`release`] (the
-//! owner's policy), [`vault`] (the secret), [`jwe`] (encryption to the guest's key). [`audit`] has a line of each decision, and of a flood of refusals their number.
+//! owner's policy), [`vault`] (the secret), [`jwe`] (encryption to the guest's key). [`endorsements`] fetches, before
+//! an appraisal, what a guest's host left out. [`audit`] has a line of each decision, and of a flood of refusals their number.
 //!
 //! What is kept lives behind [`storage::Storage`]. The command line in [`cli`] works on the same directory as the server.
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ pub mod config;
 pub mod cookie;
 pub mod ear;
 pub mod endorse;
+pub mod endorsements;
 pub mod http;
 pub mod init;
 pub mod jwe;

@@ -30,6 +30,8 @@ mod stall;
 const MAX_HEAD: usize = 128 * 1024;
 /// How long requests that are being answered may go on after the end was asked for, in seconds.
 const GRACE: Duration = Duration::from_secs(10);
+/// How often it is seen whether endorsements get old or were imported.
+const REFRESH: Duration = Duration::from_secs(60);
 /// Pause after a connection could not be taken, for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -83,6 +85,7 @@ pub async fn run(
     let connections = Arc::new(Semaphore::new(limit));
     let (end, ended) = watch::channel(());
     let syncing = tokio::spawn(sync_audit(broker.clone(), ended.clone()));
+    let refreshing = tokio::spawn(refresh_endorsements(broker.clone(), ended.clone()));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = async {
@@ -113,6 +116,7 @@ pub async fn run(
     let all = u32::try_from(limit).unwrap_or(u32::MAX);
     drop(timeout(GRACE, connections.acquire_many(all)).await);
     drop(syncing.await);
+    drop(refreshing.await);
     Ok(())
 }
 
@@ -179,6 +183,22 @@ async fn sync_audit(broker: Arc<Broker>, mut ended: watch::Receiver<()>) {
         }
         if last {
             return;
+        }
+    }
+}
+
+/// See to endorsements that get old, from the start on. A fetch that is under way at the end is given up.
+async fn refresh_endorsements(broker: Arc<Broker>, mut ended: watch::Receiver<()>) {
+    let mut ticks = interval(REFRESH);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let work = async {
+            ticks.tick().await;
+            broker.keep_endorsements_fresh().await;
+        };
+        tokio::select! {
+            () = work => {}
+            _ = ended.changed() => return,
         }
     }
 }

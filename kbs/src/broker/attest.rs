@@ -5,12 +5,17 @@ use crate::audit::{Entry, Verdict};
 use crate::clock::rfc3339;
 use crate::crypto;
 use crate::ear::{self, Appraised, Issue};
+use crate::endorsements::{Need, need};
 use crate::http::refusal::{Finding, Kind, Refusal};
 use crate::sessions::{self, Session};
 use sealpod_evidence::rcar::protocol::Attestation;
-use sealpod_verifier::{AttestationResult, Challenge, Input, UnixTime, VerifyError, parse_body, verify};
+use sealpod_verifier::{
+    AttestationResult, Challenge, Check, Input, UnixTime, VerifyError, parse_body, verify,
+};
 use serde_json::json;
-use std::sync::{Arc, PoisonError};
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A successful attestation.
 pub struct Attested {
@@ -22,22 +27,70 @@ pub struct Attested {
     pub expires: UnixTime,
 }
 
+/// How far an attestation came.
+pub enum Begun {
+    /// It is decided.
+    Attested(Attested),
+    /// Endorsements must be fetched first, which takes time but no computing.
+    Lacking(Box<Lacking>),
+}
+
+/// An attestation that waits for endorsements.
+pub struct Lacking {
+    attestation: Attestation,
+    missing: Vec<Need>,
+    /// Why they were not fetched.
+    notes: Vec<String>,
+}
+
 impl Broker {
-    /// Appraise the answer to a challenge. Takes milliseconds of computing: not for an asynchronous thread.
+    /// Appraise the answer to a challenge, if all endorsements are there. Takes milliseconds of computing: not for an asynchronous
+    /// thread.
     ///
     /// The decision is in the audit log and the evidence in the archive before this returns; of very many refusals, their number.
-    pub fn attest(&self, body: &[u8], challenge: &Challenge, peer: &str) -> Result<Attested, Refusal> {
+    pub fn attest(&self, body: &[u8], challenge: &Challenge, peer: &str) -> Result<Begun, Refusal> {
         let now = self.now();
-        let id = new_id(now)?;
         let attestation = match parse_body(body) {
             Ok(attestation) => attestation,
             Err(error) => {
-                let next = "send what KBS protocol 0.4.0 calls for";
-                let refused = Refused { id: &id, body: None, error: &error, kind: Kind::SerdeError, next };
+                let next = Cow::Borrowed("send what KBS protocol 0.4.0 calls for");
+                let id = &new_id(now)?;
+                let refused = Refused { id, body: None, error: &error, kind: Kind::SerdeError, next };
                 return Err(self.refuse(refused, now, peer)?);
             }
         };
-        match self.appraise(&attestation, challenge, now)? {
+        // Nothing is fetched for an answer to another challenge.
+        let needs = match attestation.runtime_data.nonce == challenge.nonce {
+            true => need::of_attestation(&attestation, challenge.tee),
+            false => Vec::new(),
+        };
+        let missing = self.endorsed.missing(needs, now);
+        let lacking = Lacking { attestation, missing, notes: Vec::new() };
+        if lacking.missing.is_empty() {
+            return self.decide(&lacking, body, challenge, peer).map(Begun::Attested);
+        }
+        Ok(Begun::Lacking(Box::new(lacking)))
+    }
+
+    /// Fetch what an attestation lacks, for as long as the settings allow. The appraisal then says what is still missing.
+    pub async fn gather(&self, lacking: &mut Lacking, peer: &str) {
+        let source = peer.parse().ok().map(|peer: SocketAddr| peer.ip());
+        let missing = std::mem::take(&mut lacking.missing);
+        lacking.notes = self.endorsed.gather(missing, source).await;
+    }
+
+    /// Appraise what waited, with whatever came. As [`Self::attest`] otherwise.
+    pub fn decide(
+        &self,
+        lacking: &Lacking,
+        body: &[u8],
+        challenge: &Challenge,
+        peer: &str,
+    ) -> Result<Attested, Refusal> {
+        let now = self.now();
+        let id = new_id(now)?;
+        let attestation = &lacking.attestation;
+        match self.appraise(attestation, challenge, now)? {
             Ok(result) => {
                 self.archive(&id, body, Ok(&result), now)?;
                 let entry = Entry {
@@ -48,10 +101,10 @@ impl Broker {
                     ..Entry::new("attest", Verdict::Allow)
                 };
                 self.audit(&entry, now)?;
-                self.issue(&id, &attestation, &result, now)
+                self.issue(&id, attestation, &result, now)
             }
             Err(error) => {
-                let next = next_step(error.check.step());
+                let next = next_step(error.check, &lacking.notes);
                 let kind = Kind::AttestationError;
                 let refused = Refused { id: &id, body: Some(body), error: &error, kind, next };
                 Err(self.refuse(refused, now, peer)?)
@@ -67,21 +120,16 @@ impl Broker {
     ) -> Result<Result<AttestationResult, VerifyError>, Refusal> {
         let owner = self.owner().map_err(Refusal::internal)?;
         let reference = owner.reference.as_ref().map_err(Refusal::internal)?;
-        let endorsements = self.endorsements.read().unwrap_or_else(PoisonError::into_inner);
-        let input = Input {
-            attestation,
-            challenge,
-            endorsements: &endorsements,
-            reference,
-            policy: &self.config.appraisal,
-            now,
-        };
+        let endorsed = self.endorsed.now();
+        let (endorsements, generation) = (endorsed.endorsements(), endorsed.generation());
+        let input =
+            Input { attestation, challenge, endorsements, reference, policy: &self.config.appraisal, now };
         let result = verify(&input);
         let unknown_key = result.as_ref().ok().and_then(AttestationResult::snp_key);
         let unknown_key = unknown_key.filter(|key| !endorsements.remembers(key)).cloned();
-        drop(endorsements);
+        drop(endorsed);
         if let Some(key) = unknown_key {
-            self.endorsements.write().unwrap_or_else(PoisonError::into_inner).remember(key);
+            self.endorsed.remember(key, generation);
         }
         Ok(result)
     }
@@ -143,7 +191,7 @@ impl Broker {
         self.audit_unlisted(now)?;
         let finding = Finding::from(error);
         if !self.refusals.admit(now) {
-            return Ok(Refusal::found(kind, finding, next));
+            return Ok(Refusal::found(kind, finding, &next));
         }
         if let Some(body) = body {
             self.archive(id, body, Err(error), now)?;
@@ -159,7 +207,7 @@ impl Broker {
             ..Entry::new("attest", Verdict::Refuse)
         };
         self.audit(&entry, now)?;
-        Ok(Refusal::found(kind, Finding { id: Some(id.to_owned()), ..finding }, next))
+        Ok(Refusal::found(kind, Finding { id: Some(id.to_owned()), ..finding }, &next))
     }
 
     /// Write down how many refusals of an earlier minute were not, if any were not.
@@ -182,7 +230,7 @@ struct Refused<'a> {
     body: Option<&'a [u8]>,
     error: &'a VerifyError,
     kind: Kind,
-    next: &'static str,
+    next: Cow<'static, str>,
 }
 
 /// Ids sort by time, to the second.
@@ -192,12 +240,15 @@ fn new_id(now: UnixTime) -> Result<String, Refusal> {
 }
 
 /// What whoever reads a refusal should look at, by verification step.
-fn next_step(step: u8) -> &'static str {
-    match step {
+fn next_step(check: Check, notes: &[String]) -> Cow<'static, str> {
+    let next = match check.step() {
+        _ if check == Check::ChainIncomplete => {
+            "`sealpod-kbs endorsements import` the chip's certificates, set amd_kds in [endorsements] of config.toml, or update the host's certificate table"
+        }
         1 => "check that guest and broker are of the same release",
         2 => "ask /kbs/v0/auth for a new challenge and answer that one",
         3 | 4 => {
-            "name the chip's certificates and a current revocation list in config.toml, or update the host's certificate table"
+            "`sealpod-kbs endorsements import` the chip's certificates and a current revocation list, or update the host's certificate table"
         }
         5 | 7 => "attest anew from the guest itself; evidence cannot be stored or moved",
         6 => "update the host's firmware, or lower snp_minimum_tcb or [appraisal] if the owner accepts this",
@@ -214,5 +265,9 @@ fn next_step(step: u8) -> &'static str {
         }
         15 => "start only the containers that initdata allows, or extend initdata",
         _ => "see `sealpod-kbs audit show`",
+    };
+    match (check.step(), notes) {
+        (3 | 4, [_, ..]) => format!("{next}; not fetched: {}", notes.join("; ")).into(),
+        _ => next.into(),
     }
 }

@@ -4,10 +4,13 @@ use crate::admin::AdminError;
 use crate::audit::AuditError;
 use crate::broker::StartError;
 use crate::config::ConfigError;
+use crate::endorsements::OpenError;
+use crate::endorsements::import::ImportError;
 use crate::init::InitError;
 use crate::jwt::KeyError;
 use crate::server::ServeError;
 use crate::storage::StorageError;
+use sealpod_evidence::snp::report::Product;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -80,6 +83,34 @@ pub enum CliError {
         what: String,
         /// How to see what there is.
         list: &'static str,
+    },
+    /// Endorsements cannot be kept or fetched.
+    #[error(transparent)]
+    Endorsements(#[from] OpenError),
+    /// Files with endorsements.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Not all endorsements came.
+    #[error("{}", failures.join("; "))]
+    Fetch {
+        /// Which not, and why.
+        failures: Vec<String>,
+    },
+    /// A report on whose word nothing is fetched.
+    #[error("{}: expected an SNP report that names its chip and is signed, found something else", path.display())]
+    Report {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Not a TCB.
+    #[error(
+        "--tcb: expected eight bytes in hex, or bootloader=N,tee=N,snp=N,microcode=N and for Turin fmc=N, found {found:?} for {product}"
+    )]
+    Tcb {
+        /// Whose.
+        product: Product,
+        /// The text.
+        found: String,
     },
     /// The audit log was altered.
     #[error(

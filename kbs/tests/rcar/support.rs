@@ -81,7 +81,8 @@ impl Fixture {
         fixture
     }
 
-    async fn serve(&mut self) {
+    /// Start the server, after [`Self::stop`].
+    pub async fn serve(&mut self) {
         let broker = self.open().unwrap_or_else(|e| panic!("{e}"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.address = listener.local_addr().unwrap();
