@@ -7,11 +7,13 @@
 //! every byte, never panics, and never allocates more than a small multiple of its input.
 #![forbid(unsafe_code)]
 
+pub mod azure;
 pub mod binding;
 pub mod bytes;
 pub mod cel;
 pub mod ima;
 pub mod initdata;
+pub mod pem;
 pub mod rcar;
 pub mod reader;
 pub mod reference_values;
