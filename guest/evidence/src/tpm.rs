@@ -3,11 +3,14 @@
 //! Parsing only: no signature is checked, and a well-formed quote proves nothing yet.
 
 mod attest;
+mod banks;
+pub mod containers;
 mod hash;
 mod public;
 mod signature;
 
 pub use attest::{Attest, ClockInfo, PcrSelection, TPM_GENERATED, TPM_ST_ATTEST_QUOTE};
+pub use banks::PcrBanks;
 pub use hash::{HashAlg, Name};
 pub use public::{Attributes, Curve, Public, PublicKey, Scheme, Symmetric};
 pub use signature::Signature;
