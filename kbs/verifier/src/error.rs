@@ -175,6 +175,8 @@ checks! {
 
     /// The report does not bind this nonce, this key and this vTPM evidence.
     ReportData = 7, "report-data";
+    /// The paravisor's report does not name this challenge in its user data.
+    RuntimeUserData = 7, "runtime-user-data";
 
     /// The launch digest is not a Reference Value.
     LaunchDigest = 8, "launch-digest";
@@ -201,6 +203,10 @@ checks! {
     SvsmSameGuest = 9, "svsm-same-guest";
     /// The manifest does not name the endorsement key sent.
     SvsmManifest = 9, "svsm-manifest";
+    /// The hardware's report does not cover the paravisor's runtime data.
+    RuntimeData = 9, "runtime-data";
+    /// The TDREPORT in the paravisor's report is not the one that the TD quote was made from.
+    TdReport = 9, "td-report";
 
     /// The endorsement key is not a restricted decryption key fixed to its TPM.
     EkAttributes = 10, "ek-attributes";
@@ -208,6 +214,10 @@ checks! {
     AkAttributes = 10, "ak-attributes";
     /// The credential was not activated for this nonce, EK and AK.
     Credential = 10, "credential";
+    /// The endorsement key's certificate is not one that a TPM's vendor gives to an endorsement key.
+    EkCertificate = 10, "ek-certificate";
+    /// The certificate is another endorsement key's.
+    EkCertificateKey = 10, "ek-certificate-key";
 
     /// The quote's magic or type is not a quote's.
     QuoteType = 11, "quote-type";
@@ -219,21 +229,13 @@ checks! {
     QuotePcrDigest = 11, "quote-pcr-digest";
     /// The quote's signature does not verify.
     QuoteSignature = 11, "quote-signature";
+    /// The quote rests on SHA-1, in its signature or in all of its banks.
+    WeakHash = 11, "weak-hash";
 
     /// The boot log does not replay to the quoted PCRs.
     BootLogReplay = 12, "boot-log-replay";
     /// Secure boot's phases cannot be told apart in the boot log.
     BootLogSeparator = 12, "boot-log-separator";
-    /// A separator is missing from the boot log, or says that firmware met an error.
-    BootSeparator = 12, "boot-separator";
-    /// A register has two separators in the boot log.
-    BootSeparatorTwice = 12, "boot-separator-twice";
-    /// An event of the boot log does not extend the digest of its data, as events of its type do.
-    BootEventData = 12, "boot-event-data";
-    /// Firmware measured something after it had said that it was done, or an image was started after ExitBootServices.
-    BootEventOrder = 12, "boot-event-order";
-    /// The boot log stops before ExitBootServices, or the call failed.
-    ExitBootServices = 12, "exit-boot-services";
     /// The boot is none of the Reference Values.
     BootReference = 12, "boot-reference";
     /// No event of the boot covers the ACPI tables, and the owner did not accept that.
@@ -256,15 +258,7 @@ checks! {
     SetIdFile = 14, "set-id-file";
     /// There are no Reference Values for the files of an image.
     FileReference = 14, "file-reference";
-    /// A file that is in no set bears a signature that is malformed, by a key that is not accepted, or not of this file.
-    FileSignature = 14, "file-signature";
-    /// More signatures of files than are checked for one log.
-    SignatureBudget = 14, "signature-budget";
-    /// A buffer was measured (a key, a device-mapper table, other critical data) that is no Reference Value.
-    MeasuredBuffer = 14, "measured-buffer";
-    /// An entry of a kernel that was started by another one, or of the preparation for that.
-    KexecCarryOver = 14, "kexec-carry-over";
-    /// An entry of a kind that an appraisal cannot judge, or in a template whose fields the sender
+    /// An entry of a kind that an appraisal cannot judge (kexec, keys, critical data), or in a template whose fields the sender
     /// could have named itself.
     UnexpectedMeasurement = 14, "unexpected-measurement";
 

@@ -1,9 +1,11 @@
 //! Public keys and the signature schemes that evidence uses. All cryptography is aws-lc's.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED,
-    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
-    RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, VerificationAlgorithm,
+    ECDSA_P256_SHA1_ASN1, ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA384_ASN1,
+    ECDSA_P256_SHA512_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED,
+    ECDSA_P384_SHA512_ASN1, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
+    RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, VerificationAlgorithm,
 };
 use der::asn1::UintRef;
 
@@ -14,6 +16,10 @@ pub(crate) enum Scheme {
     RsaPssSha384,
     /// RSA-PSS, SHA-256, salt of 32 bytes.
     RsaPssSha256,
+    /// RSA-PSS, SHA-512, salt of 64 bytes.
+    RsaPssSha512,
+    /// RSASSA-PKCS1-v1_5, SHA-1: old TPMs' quotes, which are then refused as weak.
+    RsaPkcs1Sha1,
     /// RSASSA-PKCS1-v1_5, SHA-256.
     RsaPkcs1Sha256,
     /// RSASSA-PKCS1-v1_5, SHA-384.
@@ -28,6 +34,16 @@ pub(crate) enum Scheme {
     EcdsaP256Sha256Der,
     /// ECDSA on P-384, SHA-384, signature in DER as certificates have it.
     EcdsaP384Sha384Der,
+    /// ECDSA on P-256, SHA-1, in DER: as [`Self::RsaPkcs1Sha1`].
+    EcdsaP256Sha1Der,
+    /// ECDSA on P-256 with a longer hash, in DER.
+    EcdsaP256Sha384Der,
+    /// ECDSA on P-256 with a longer hash, in DER.
+    EcdsaP256Sha512Der,
+    /// ECDSA on P-384 with a shorter hash, in DER.
+    EcdsaP384Sha256Der,
+    /// ECDSA on P-384 with a longer hash, in DER.
+    EcdsaP384Sha512Der,
 }
 
 impl Scheme {
@@ -35,6 +51,8 @@ impl Scheme {
         match self {
             Self::RsaPssSha384 => &RSA_PSS_2048_8192_SHA384,
             Self::RsaPssSha256 => &RSA_PSS_2048_8192_SHA256,
+            Self::RsaPssSha512 => &RSA_PSS_2048_8192_SHA512,
+            Self::RsaPkcs1Sha1 => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
             Self::RsaPkcs1Sha256 => &RSA_PKCS1_2048_8192_SHA256,
             Self::RsaPkcs1Sha384 => &RSA_PKCS1_2048_8192_SHA384,
             Self::RsaPkcs1Sha512 => &RSA_PKCS1_2048_8192_SHA512,
@@ -42,6 +60,11 @@ impl Scheme {
             Self::EcdsaP384Sha384 => &ECDSA_P384_SHA384_FIXED,
             Self::EcdsaP256Sha256Der => &ECDSA_P256_SHA256_ASN1,
             Self::EcdsaP384Sha384Der => &ECDSA_P384_SHA384_ASN1,
+            Self::EcdsaP256Sha1Der => &ECDSA_P256_SHA1_ASN1,
+            Self::EcdsaP256Sha384Der => &ECDSA_P256_SHA384_ASN1,
+            Self::EcdsaP256Sha512Der => &ECDSA_P256_SHA512_ASN1,
+            Self::EcdsaP384Sha256Der => &ECDSA_P384_SHA256_ASN1,
+            Self::EcdsaP384Sha512Der => &ECDSA_P384_SHA512_ASN1,
         }
     }
 }
@@ -67,14 +90,23 @@ impl PublicKey {
 /// DER can carry.
 // Used where a TPM key's parts come apart (step 11).
 pub(crate) fn rsa_public_key(modulus: &[u8], exponent: u32) -> Option<Vec<u8>> {
+    two_integers(modulus, &exponent.to_be_bytes())
+}
+
+/// The DER `Ecdsa-Sig-Value` (RFC 5480, appendix A) of the two halves of a signature, big-endian, with or without zeros in front.
+pub(crate) fn ecdsa_signature(r: &[u8], s: &[u8]) -> Option<Vec<u8>> {
+    two_integers(r, s)
+}
+
+/// A SEQUENCE of two INTEGERs.
+fn two_integers(a: &[u8], b: &[u8]) -> Option<Vec<u8>> {
     use der::Encode as _;
-    let exponent = exponent.to_be_bytes();
-    let (modulus, exponent) = (UintRef::new(modulus).ok()?, UintRef::new(&exponent).ok()?);
-    let length = (modulus.encoded_len().ok()? + exponent.encoded_len().ok()?).ok()?;
+    let (a, b) = (UintRef::new(a).ok()?, UintRef::new(b).ok()?);
+    let length = (a.encoded_len().ok()? + b.encoded_len().ok()?).ok()?;
     let mut out = Vec::new();
     der::Header::new(der::Tag::Sequence, length).ok()?.encode_to_vec(&mut out).ok()?;
-    modulus.encode_to_vec(&mut out).ok()?;
-    exponent.encode_to_vec(&mut out).ok()?;
+    a.encode_to_vec(&mut out).ok()?;
+    b.encode_to_vec(&mut out).ok()?;
     Some(out)
 }
 

@@ -4,5 +4,6 @@
 //! by themselves.
 
 pub mod boot;
+pub mod ek;
 pub mod keys;
 pub mod quote;

@@ -18,6 +18,11 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     of(&digest::SHA256, bytes)
 }
 
+/// SHA-512.
+pub fn sha512(bytes: &[u8]) -> [u8; 64] {
+    of(&digest::SHA512, bytes)
+}
+
 /// SHA-384.
 pub fn sha384(bytes: &[u8]) -> [u8; 48] {
     of(&digest::SHA384, bytes)

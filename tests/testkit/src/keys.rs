@@ -6,7 +6,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, PrivateDecryptingKey};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
-    RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PSS_SHA256, RSA_PSS_SHA384,
+    RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
 };
 use std::sync::OnceLock;
 
@@ -50,10 +50,14 @@ pub enum Scheme {
     PssSha384,
     /// RSASSA-PSS with SHA-256 and a salt of 32 bytes.
     PssSha256,
+    /// RSASSA-PSS with SHA-512 and a salt of 64 bytes.
+    PssSha512,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Pkcs1Sha256,
     /// RSASSA-PKCS1-v1_5 with SHA-384.
     Pkcs1Sha384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    Pkcs1Sha512,
     /// ECDSA with the hash that fits the curve: SHA-256 for P-256, SHA-384 for P-384. R ‖ S, each as long as the curve.
     Ecdsa,
 }
@@ -124,8 +128,10 @@ impl Key {
                 let encoding = match scheme {
                     Scheme::PssSha384 => &RSA_PSS_SHA384,
                     Scheme::PssSha256 => &RSA_PSS_SHA256,
+                    Scheme::PssSha512 => &RSA_PSS_SHA512,
                     Scheme::Pkcs1Sha256 => &RSA_PKCS1_SHA256,
                     Scheme::Pkcs1Sha384 => &RSA_PKCS1_SHA384,
+                    Scheme::Pkcs1Sha512 => &RSA_PKCS1_SHA512,
                     Scheme::Ecdsa => panic!("{self:?} is not an EC key"),
                 };
                 let mut signature = vec![0; pair.public_modulus_len()];

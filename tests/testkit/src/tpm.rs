@@ -4,11 +4,13 @@
 
 mod attest;
 mod credential;
+mod ek_certificate;
 mod pcrs;
 mod public_area;
 
 pub use attest::{Attest, Selection, signature};
 pub use credential::ActivationError;
+pub use ek_certificate::EkProfile;
 pub use pcrs::{Digests, Pcrs};
 pub use public_area::{AkKind, PublicArea, attributes};
 
@@ -29,6 +31,8 @@ pub mod alg {
     pub const SHA256: u16 = 0x000B;
     /// SHA-384.
     pub const SHA384: u16 = 0x000C;
+    /// SHA-512.
+    pub const SHA512: u16 = 0x000D;
     /// No algorithm.
     pub const NULL: u16 = 0x0010;
     /// RSASSA-PKCS1-v1_5.

@@ -2,12 +2,12 @@
 
 use crate::error::{Check, VerifyError};
 use crate::parts::tpm::TpmPart;
-use crate::signature::{PublicKey, Scheme, rsa_public_key};
+use crate::signature::{PublicKey, Scheme, ecdsa_signature, rsa_public_key};
 use crate::x509::{self, KeyKind, SubjectKey};
 use sealpod_evidence::rcar::QUOTED_PCRS;
-use sealpod_evidence::tpm::{self, Attest, Curve, HashAlg, Public, Signature};
+use sealpod_evidence::tpm::{self, Attest, Curve, HashAlg, PcrSelection, Public, Signature};
 
-/// Qualifying data, selection, digest and signature, in this order.
+/// Qualifying data, selection, digest, signature and what its hash is worth, in this order.
 ///
 /// That it is a quote made by a TPM (magic and type) is part of its syntax. Proves the PCR values of the TPM that holds the
 /// AK at a time after the nonce was made; which TPM that is, steps 9 and 10 say.
@@ -19,7 +19,8 @@ pub(crate) fn appraise(tpm: &TpmPart, expected: &[u8]) -> Result<(), VerifyError
         _ => None,
     };
     pcr_digest(&tpm.attest, tpm.quote_signature.hash(), value)?;
-    signature(&tpm.ak, &tpm.quote_signature, tpm.attest.raw())
+    signature(&tpm.ak, &tpm.quote_signature, tpm.attest.raw())?;
+    strong_hash(&tpm.attest, &tpm.quote_signature)
 }
 
 /// `extraData` is what the challenge and the channel key call for, and nothing else.
@@ -35,24 +36,33 @@ pub fn nonce(attest: &Attest, expected: &[u8]) -> Result<(), VerifyError> {
     Err(VerifyError::new(Check::QuoteNonce, hex::encode(expected), found))
 }
 
-/// One bank, SHA-256, and exactly the PCRs asked for: one less could hide a log, one more could hide behind the digest.
+/// One bank, SHA-256, and exactly the PCRs that sealpod's guest quotes: one less could hide a log, one more could hide behind the
+/// digest.
 ///
 /// # Errors
 ///
 /// [`Check::QuoteSelection`].
 pub fn selection(attest: &Attest) -> Result<(), VerifyError> {
-    if let [only] = attest.selections.as_slice()
-        && only.hash == HashAlg::Sha256
-        && only.pcrs().eq(QUOTED_PCRS)
-    {
+    selection_of(attest, &[(HashAlg::Sha256, &QUOTED_PCRS)])
+}
+
+/// Exactly these PCRs of these banks, in this order.
+///
+/// # Errors
+///
+/// [`Check::QuoteSelection`].
+pub fn selection_of(attest: &Attest, expected: &[(HashAlg, &[u8])]) -> Result<(), VerifyError> {
+    let found = &attest.selections;
+    let equal = |(bank, (hash, pcrs)): (&PcrSelection, &(HashAlg, &[u8]))| {
+        bank.hash == *hash && bank.pcrs().eq(pcrs.iter().copied())
+    };
+    if found.len() == expected.len() && found.iter().zip(expected).all(equal) {
         return Ok(());
     }
-    let found: Vec<_> = attest
-        .selections
-        .iter()
-        .map(|bank| format!("{} {:?}", bank.hash, bank.pcrs().collect::<Vec<_>>()))
-        .collect();
-    Err(VerifyError::new(Check::QuoteSelection, format!("sha256 {QUOTED_PCRS:?}"), found.join(", ")))
+    let expected: Vec<_> = expected.iter().map(|(hash, pcrs)| format!("{hash} {pcrs:?}")).collect();
+    let found: Vec<_> =
+        found.iter().map(|bank| format!("{} {:?}", bank.hash, bank.pcrs().collect::<Vec<_>>())).collect();
+    Err(VerifyError::new(Check::QuoteSelection, expected.join(", "), found.join(", ")))
 }
 
 /// The quote is over these values, in the banks and of the PCRs that it says itself. `hash` is the signing scheme's, by which the
@@ -85,64 +95,97 @@ pub fn pcr_digest<'v>(
     Err(VerifyError::new(Check::QuotePcrDigest, expected, found()))
 }
 
-/// A signature over `message` by the key, in the scheme that the key is restricted to. SHA-1 is in no scheme that is taken.
+/// SHA-1 is not all that the quote rests on: neither is it the hash of the signature, and with it of the PCR digest, nor is it that of
+/// every bank. Whoever can make two messages with one SHA-1 digest has the TPM sign the one and shows the other.
+///
+/// # Errors
+///
+/// [`Check::WeakHash`].
+pub fn strong_hash(attest: &Attest, signature: &Signature) -> Result<(), VerifyError> {
+    if signature.hash() == HashAlg::Sha1 {
+        return Err(VerifyError::new(Check::WeakHash, "a signature with SHA-256 or longer", kind(signature)));
+    }
+    if attest.selections.iter().all(|bank| bank.hash == HashAlg::Sha1) {
+        let found = format!("{} bank(s), all of sha1", attest.selections.len());
+        return Err(VerifyError::new(Check::WeakHash, "a bank of SHA-256 or longer", found));
+    }
+    Ok(())
+}
+
+/// A signature over `message` by the key, in the scheme that the key is restricted to. SHA-1 is computed like any other: what it is
+/// worth, [`strong_hash`] says.
+///
+/// RSAPSS signatures have a salt as long as the digest, which is what a TPM makes that keeps to FIPS 186-4 (TPM 2.0 Part 1, annex B.7).
 ///
 /// # Errors
 ///
 /// [`Check::QuoteSignature`].
 pub fn signature(key: &Public, signature: &Signature, message: &[u8]) -> Result<(), VerifyError> {
-    let scheme = scheme(key, signature).ok_or_else(|| {
-        refused(SCHEMES, format!("key scheme {:?}, signature {}", key.scheme(), kind(signature)))
-    })?;
-    let public = match key.key() {
-        tpm::PublicKey::Ecc { x, y, .. } => Some([&[4], x.as_slice(), y].concat()),
-        tpm::PublicKey::Rsa { exponent, modulus, .. } => rsa_public_key(modulus, *exponent),
+    let restricted = match (key.scheme(), signature) {
+        (tpm::Scheme::RsaSsa(hash), Signature::RsaSsa { .. })
+        | (tpm::Scheme::RsaPss(hash), Signature::RsaPss { .. })
+        | (tpm::Scheme::Ecdsa(hash), Signature::Ecdsa { .. }) => hash == signature.hash(),
+        _ => false,
     };
-    let public = public.and_then(|bytes| PublicKey::new(scheme, &bytes));
-    verified(public, scheme, signature, message, &format!("the AK {}", key.name()))
+    if !restricted {
+        let found = format!("key scheme {:?}, signature {}", key.scheme(), kind(signature));
+        return Err(refused("a signature in the one scheme that the key is restricted to", found));
+    }
+    signature_by_key(key.key(), signature, message, &format!("the AK {}", key.name()))
 }
 
-/// As [`signature`], by a key that is known only as a SubjectPublicKeyInfo (DER): that says neither which scheme the key is
-/// restricted to nor that it is restricted at all, so this proves less.
+/// As [`signature`], by a key without a public area around it: nothing says which scheme the key is restricted to, nor that it is
+/// restricted at all, so this proves less. `name` is what an error calls the key.
+///
+/// # Errors
+///
+/// [`Check::QuoteSignature`].
+pub fn signature_by_key(
+    key: &tpm::PublicKey,
+    signature: &Signature,
+    message: &[u8],
+    name: &str,
+) -> Result<(), VerifyError> {
+    let kind = match key {
+        tpm::PublicKey::Ecc { curve: Curve::P256, .. } => KeyKind::Ec(x509::Curve::P256),
+        tpm::PublicKey::Ecc { curve: Curve::P384, .. } => KeyKind::Ec(x509::Curve::P384),
+        tpm::PublicKey::Rsa { bits, .. } => KeyKind::Rsa(usize::from(*bits)),
+    };
+    let bytes = key_bytes(key).unwrap_or_default();
+    verified(kind, |scheme| PublicKey::new(scheme, &bytes), signature, message, name)
+}
+
+/// As [`signature_by_key`], by a key that is known as a SubjectPublicKeyInfo (DER).
 ///
 /// # Errors
 ///
 /// [`Check::CertificateSyntax`] for another kind of key, [`Check::QuoteSignature`].
 pub fn signature_by_spki(spki: &[u8], signature: &Signature, message: &[u8]) -> Result<(), VerifyError> {
     let key = SubjectKey::from_spki(spki)?;
-    let scheme = match (key.kind(), signature) {
-        (KeyKind::Ec(x509::Curve::P256), Signature::Ecdsa { hash: HashAlg::Sha256, .. }) => {
-            Scheme::EcdsaP256Sha256
-        }
-        (KeyKind::Ec(x509::Curve::P384), Signature::Ecdsa { hash: HashAlg::Sha384, .. }) => {
-            Scheme::EcdsaP384Sha384
-        }
-        (KeyKind::Rsa(_), Signature::RsaSsa { hash: HashAlg::Sha256, .. }) => Scheme::RsaPkcs1Sha256,
-        (KeyKind::Rsa(_), Signature::RsaPss { hash: HashAlg::Sha256, .. }) => Scheme::RsaPssSha256,
-        (KeyKind::Rsa(_), Signature::RsaPss { hash: HashAlg::Sha384, .. }) => Scheme::RsaPssSha384,
-        _ => return Err(refused(SCHEMES, format!("key {:?}, signature {}", key.kind(), kind(signature)))),
-    };
-    verified(key.for_scheme(scheme), scheme, signature, message, "that key")
+    verified(key.kind(), |scheme| key.for_scheme(scheme), signature, message, "that key")
 }
 
-const SCHEMES: &str = "RSASSA or ECDSA P-256 with SHA-256, RSAPSS with SHA-256 or SHA-384, or ECDSA P-384 with \
-                       SHA-384, by both key and signature";
+/// A key in the form that certificates and signature libraries have it in: a DER `RSAPublicKey`, or an uncompressed point.
+pub(super) fn key_bytes(key: &tpm::PublicKey) -> Option<Vec<u8>> {
+    match key {
+        tpm::PublicKey::Ecc { x, y, .. } => Some([&[4], x.as_slice(), y].concat()),
+        tpm::PublicKey::Rsa { exponent, modulus, .. } => rsa_public_key(modulus, *exponent),
+    }
+}
 
 fn verified(
-    key: Option<PublicKey>,
-    scheme: Scheme,
+    key_kind: KeyKind,
+    key: impl FnOnce(Scheme) -> Option<PublicKey>,
     signature: &Signature,
     message: &[u8],
     name: &str,
 ) -> Result<(), VerifyError> {
-    let key = key.ok_or_else(|| refused("a sound public key", kind(signature)))?;
-    let bytes = match (signature, scheme) {
-        (Signature::Ecdsa { r, s, .. }, Scheme::EcdsaP256Sha256) => fixed(Curve::P256.size(), r, s),
-        (Signature::Ecdsa { r, s, .. }, Scheme::EcdsaP384Sha384) => fixed(Curve::P384.size(), r, s),
-        (Signature::RsaSsa { signature, .. } | Signature::RsaPss { signature, .. }, _) => {
-            Some(signature.clone())
-        }
-        _ => None,
+    let (expected, found) = (SCHEMES, || format!("key {key_kind:?}, signature {}", kind(signature)));
+    let scheme = scheme(key_kind, signature).ok_or_else(|| refused(expected, found()))?;
+    let key = key(scheme).ok_or_else(|| refused("a sound public key", found()))?;
+    let bytes = match signature {
+        Signature::Ecdsa { r, s, .. } => ecdsa_signature(r, s),
+        Signature::RsaSsa { signature, .. } | Signature::RsaPss { signature, .. } => Some(signature.clone()),
     };
     if bytes.is_some_and(|bytes| key.verifies(message, &bytes)) {
         return Ok(());
@@ -151,46 +194,34 @@ fn verified(
     Err(refused(&expected, "one that does not verify".to_owned()))
 }
 
+const SCHEMES: &str =
+    "RSASSA with SHA-1 to SHA-512, RSAPSS with SHA-256 to SHA-512, or ECDSA with a hash of up to SHA-512";
+
+/// The scheme of this signature by this kind of key.
+fn scheme(key: KeyKind, signature: &Signature) -> Option<Scheme> {
+    use HashAlg::{Sha1, Sha256, Sha384, Sha512};
+    let hash = signature.hash();
+    Some(match (key, signature, hash) {
+        (KeyKind::Rsa(_), Signature::RsaSsa { .. }, Sha1) => Scheme::RsaPkcs1Sha1,
+        (KeyKind::Rsa(_), Signature::RsaSsa { .. }, Sha256) => Scheme::RsaPkcs1Sha256,
+        (KeyKind::Rsa(_), Signature::RsaSsa { .. }, Sha384) => Scheme::RsaPkcs1Sha384,
+        (KeyKind::Rsa(_), Signature::RsaSsa { .. }, Sha512) => Scheme::RsaPkcs1Sha512,
+        (KeyKind::Rsa(_), Signature::RsaPss { .. }, Sha256) => Scheme::RsaPssSha256,
+        (KeyKind::Rsa(_), Signature::RsaPss { .. }, Sha384) => Scheme::RsaPssSha384,
+        (KeyKind::Rsa(_), Signature::RsaPss { .. }, Sha512) => Scheme::RsaPssSha512,
+        (KeyKind::Ec(x509::Curve::P256), Signature::Ecdsa { .. }, Sha1) => Scheme::EcdsaP256Sha1Der,
+        (KeyKind::Ec(x509::Curve::P256), Signature::Ecdsa { .. }, Sha256) => Scheme::EcdsaP256Sha256Der,
+        (KeyKind::Ec(x509::Curve::P256), Signature::Ecdsa { .. }, Sha384) => Scheme::EcdsaP256Sha384Der,
+        (KeyKind::Ec(x509::Curve::P256), Signature::Ecdsa { .. }, Sha512) => Scheme::EcdsaP256Sha512Der,
+        (KeyKind::Ec(x509::Curve::P384), Signature::Ecdsa { .. }, Sha256) => Scheme::EcdsaP384Sha256Der,
+        (KeyKind::Ec(x509::Curve::P384), Signature::Ecdsa { .. }, Sha384) => Scheme::EcdsaP384Sha384Der,
+        (KeyKind::Ec(x509::Curve::P384), Signature::Ecdsa { .. }, Sha512) => Scheme::EcdsaP384Sha512Der,
+        _ => return None,
+    })
+}
+
 fn refused(expected: &str, found: String) -> VerifyError {
     VerifyError::new(Check::QuoteSignature, expected, found)
-}
-
-/// The one scheme in which this key may sign, if the signature is in it too.
-fn scheme(key: &Public, signature: &Signature) -> Option<Scheme> {
-    use HashAlg::{Sha256, Sha384};
-    let curve = match key.key() {
-        tpm::PublicKey::Ecc { curve, .. } => Some(*curve),
-        tpm::PublicKey::Rsa { .. } => None,
-    };
-    match (key.scheme(), signature, curve) {
-        (tpm::Scheme::Ecdsa(Sha256), Signature::Ecdsa { hash: Sha256, .. }, Some(Curve::P256)) => {
-            Some(Scheme::EcdsaP256Sha256)
-        }
-        (tpm::Scheme::Ecdsa(Sha384), Signature::Ecdsa { hash: Sha384, .. }, Some(Curve::P384)) => {
-            Some(Scheme::EcdsaP384Sha384)
-        }
-        (tpm::Scheme::RsaSsa(Sha256), Signature::RsaSsa { hash: Sha256, .. }, None) => {
-            Some(Scheme::RsaPkcs1Sha256)
-        }
-        (tpm::Scheme::RsaPss(Sha256), Signature::RsaPss { hash: Sha256, .. }, None) => {
-            Some(Scheme::RsaPssSha256)
-        }
-        (tpm::Scheme::RsaPss(Sha384), Signature::RsaPss { hash: Sha384, .. }, None) => {
-            Some(Scheme::RsaPssSha384)
-        }
-        _ => None,
-    }
-}
-
-/// R and S with the zeros in front that a TPM may have left out.
-fn fixed(size: usize, r: &[u8], s: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    for number in [r, s] {
-        let zeros = size.checked_sub(number.len())?;
-        out.resize(out.len() + zeros, 0);
-        out.extend_from_slice(number);
-    }
-    Some(out)
 }
 
 fn kind(signature: &Signature) -> String {

@@ -279,6 +279,7 @@ pub(super) fn algorithm(scheme: Scheme) -> AlgorithmIdentifierOwned {
     const PSS: &str = "1.2.840.113549.1.1.10";
     const SHA256: &str = "300d06096086480165030402010500";
     const SHA384: &str = "300d06096086480165030402020500";
+    const SHA512: &str = "300d06096086480165030402030500";
     // SEQUENCE { [0] hash, [1] mgf1 with hash, [2] salt length, [3] 1 }
     let pss = |hash: &str, salt: &str| {
         format!("3039a00f{hash}a11c301a06092a864886f70d010108{hash}a2030201{salt}a303020101")
@@ -286,8 +287,10 @@ pub(super) fn algorithm(scheme: Scheme) -> AlgorithmIdentifierOwned {
     let (oid, parameters) = match scheme {
         Scheme::PssSha384 => (PSS, Some(pss(SHA384, "30"))),
         Scheme::PssSha256 => (PSS, Some(pss(SHA256, "20"))),
+        Scheme::PssSha512 => (PSS, Some(pss(SHA512, "40"))),
         Scheme::Pkcs1Sha256 => ("1.2.840.113549.1.1.11", Some("0500".to_owned())),
         Scheme::Pkcs1Sha384 => ("1.2.840.113549.1.1.12", Some("0500".to_owned())),
+        Scheme::Pkcs1Sha512 => ("1.2.840.113549.1.1.13", Some("0500".to_owned())),
         Scheme::Ecdsa => panic!("AMD's authorities have RSA keys"),
     };
     let parameters =

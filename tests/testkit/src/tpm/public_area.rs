@@ -1,7 +1,7 @@
 //! `TPMT_PUBLIC` (TPM 2.0 Part 2, section 12.2.4).
 
 use super::{alg, put_sized};
-use crate::hash::{sha256, sha384};
+use crate::hash::{sha256, sha384, sha512};
 use crate::keys::{Key, Scheme};
 
 /// Object attributes (TPM 2.0 Part 2, table 31).
@@ -35,20 +35,37 @@ pub enum AkKind {
     EcdsaP384,
     /// RSASSA-PKCS1-v1_5, 2048 bits, SHA-256.
     RsassaSha256,
+    /// RSASSA-PKCS1-v1_5, 2048 bits, SHA-384.
+    RsassaSha384,
+    /// RSASSA-PKCS1-v1_5, 2048 bits, SHA-512.
+    RsassaSha512,
     /// RSASSA-PSS, 2048 bits, SHA-256.
     RsapssSha256,
+    /// RSASSA-PSS, 2048 bits, SHA-384.
+    RsapssSha384,
+    /// RSASSA-PSS, 2048 bits, SHA-512.
+    RsapssSha512,
 }
 
 impl AkKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::EcdsaP256, Self::EcdsaP384, Self::RsassaSha256, Self::RsapssSha256];
+    pub const ALL: [Self; 8] = [
+        Self::EcdsaP256,
+        Self::EcdsaP384,
+        Self::RsassaSha256,
+        Self::RsassaSha384,
+        Self::RsassaSha512,
+        Self::RsapssSha256,
+        Self::RsapssSha384,
+        Self::RsapssSha512,
+    ];
 
     /// The committed key of this kind.
     pub fn key(self) -> Key {
         match self {
             Self::EcdsaP256 => Key::AkP256,
             Self::EcdsaP384 => Key::AkP384,
-            Self::RsassaSha256 | Self::RsapssSha256 => Key::AkRsa,
+            _ => Key::AkRsa,
         }
     }
 
@@ -57,7 +74,11 @@ impl AkKind {
         match self {
             Self::EcdsaP256 | Self::EcdsaP384 => Scheme::Ecdsa,
             Self::RsassaSha256 => Scheme::Pkcs1Sha256,
+            Self::RsassaSha384 => Scheme::Pkcs1Sha384,
+            Self::RsassaSha512 => Scheme::Pkcs1Sha512,
             Self::RsapssSha256 => Scheme::PssSha256,
+            Self::RsapssSha384 => Scheme::PssSha384,
+            Self::RsapssSha512 => Scheme::PssSha512,
         }
     }
 
@@ -67,7 +88,11 @@ impl AkKind {
             Self::EcdsaP256 => (alg::ECDSA, alg::SHA256),
             Self::EcdsaP384 => (alg::ECDSA, alg::SHA384),
             Self::RsassaSha256 => (alg::RSASSA, alg::SHA256),
+            Self::RsassaSha384 => (alg::RSASSA, alg::SHA384),
+            Self::RsassaSha512 => (alg::RSASSA, alg::SHA512),
             Self::RsapssSha256 => (alg::RSAPSS, alg::SHA256),
+            Self::RsapssSha384 => (alg::RSAPSS, alg::SHA384),
+            Self::RsapssSha512 => (alg::RSAPSS, alg::SHA512),
         }
     }
 
@@ -75,6 +100,7 @@ impl AkKind {
     pub(super) fn digest(self, bytes: &[u8]) -> Vec<u8> {
         match self.ids().1 {
             alg::SHA384 => sha384(bytes).to_vec(),
+            alg::SHA512 => sha512(bytes).to_vec(),
             _ => sha256(bytes).to_vec(),
         }
     }
@@ -136,7 +162,7 @@ impl PublicArea {
                 let (x, y) = kind.key().point();
                 sized(&[&x, &y])
             }
-            AkKind::RsassaSha256 | AkKind::RsapssSha256 => {
+            _ => {
                 parameters.extend(words(&[2048, 0, 0]));
                 sized(&[&kind.key().modulus()])
             }

@@ -5,7 +5,8 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
     UnparsedPublicKey, VerificationAlgorithm,
 };
 
@@ -92,10 +93,18 @@ fn every_kind_of_ak_signs_what_its_public_area_says() {
             AkKind::EcdsaP256 => (&ECDSA_P256_SHA256_FIXED, [&signature[6..38], &signature[40..]].concat()),
             AkKind::EcdsaP384 => (&ECDSA_P384_SHA384_FIXED, [&signature[6..54], &signature[56..]].concat()),
             AkKind::RsassaSha256 => (&RSA_PKCS1_2048_8192_SHA256, signature[6..].to_vec()),
+            AkKind::RsassaSha384 => (&RSA_PKCS1_2048_8192_SHA384, signature[6..].to_vec()),
+            AkKind::RsassaSha512 => (&RSA_PKCS1_2048_8192_SHA512, signature[6..].to_vec()),
             AkKind::RsapssSha256 => (&RSA_PSS_2048_8192_SHA256, signature[6..].to_vec()),
+            AkKind::RsapssSha384 => (&RSA_PSS_2048_8192_SHA384, signature[6..].to_vec()),
+            AkKind::RsapssSha512 => (&RSA_PSS_2048_8192_SHA512, signature[6..].to_vec()),
         };
         UnparsedPublicKey::new(algorithm, kind.key().spki()).verify(&message, &raw).unwrap();
-        let digest_length = if kind == AkKind::EcdsaP384 { 48 } else { 32 };
+        let digest_length = match kind {
+            AkKind::EcdsaP384 | AkKind::RsassaSha384 | AkKind::RsapssSha384 => 48,
+            AkKind::RsassaSha512 | AkKind::RsapssSha512 => 64,
+            _ => 32,
+        };
         assert_eq!(tpm.attest(b"", &[0]).pcr_digest.len(), digest_length);
     }
 }
