@@ -28,6 +28,9 @@ pub struct ReferenceDocument {
     /// Measurements of TDs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tdx_measurements: Vec<TdxMeasurement>,
+    /// Azure's paravisors.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub azure_paravisors: Vec<AzureParavisor>,
     /// Accepted initdata digests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub initdata: Vec<InitdataReference>,
@@ -37,18 +40,6 @@ pub struct ReferenceDocument {
     /// Files that may be executed or mapped, per image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileSet>,
-    /// Sets of files too large for JSON, each in a file of its own that the broker is given beside this document.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub packed_files: Vec<PackedFiles>,
-    /// Files by their fs-verity digests, per image. Only `ima-ngv2` and `ima-sigv2` entries of files with fs-verity have them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fs_verity: Vec<FileSet>,
-    /// Keys whose signatures on files are accepted, so that signed packages need no list of digests.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ima_signers: Vec<ImaSigner>,
-    /// Buffers that the kernel may measure: keys that are loaded, device-mapper tables, other critical data.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ima_buffers: Vec<ImaBuffer>,
     /// How many IMA violations (open-writers, time of measure/time of use) are accepted in the part of a log that a quote covers.
     ///
     /// A number and not paths: the kernel extends the same value for every violation, so which file it was is only the sender's
@@ -90,6 +81,30 @@ pub struct TdxMeasurement {
     pub mr_seam: Option<Sha384Digest>,
     /// Firmware, machine, kernel, initrd, command line: for the reviewer.
     pub description: String,
+}
+
+/// One launch of Azure's paravisor, which holds the vTPM and starts the guest.
+///
+/// A list of its own: of any other launch, the guest is as strong as whoever asks for a report, and could write runtime data itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AzureParavisor {
+    /// The TEE that it was launched in.
+    pub tee: ParavisorTee,
+    /// SNP `MEASUREMENT` or TDX `MRTD`.
+    pub measurement: Sha384Digest,
+    /// Version of the paravisor, for the reviewer.
+    pub description: String,
+}
+
+/// A TEE that the paravisor runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParavisorTee {
+    /// AMD SEV-SNP.
+    Snp,
+    /// Intel TDX.
+    Tdx,
 }
 
 /// Security versions of the SNP firmware stack (AMD 57230 section 3, TCB_VERSION).
@@ -171,50 +186,6 @@ pub struct FileSet {
     pub description: String,
     /// Absolute path to the digests that may be executed or mapped under it.
     pub files: BTreeMap<String, Vec<Sha256Digest>>,
-}
-
-/// Files of one image, in a packed set that this document stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PackedFiles {
-    /// The OCI manifest digest, or absent for the guest image itself. The packed set names it too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<ImageDigest>,
-    /// For the reviewer.
-    pub description: String,
-    /// SHA-256 of the whole packed set.
-    pub sha256: Sha256Digest,
-}
-
-/// A key that signs files of one image (`security.ima`, EVM's portable signatures, appended signatures).
-///
-/// A signature says that its maker signed this content once, at whatever path and in whatever version. So what is accepted is
-/// wider than a list of digests: any file that the key ever signed, old ones with known holes too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ImaSigner {
-    /// Whose files it signs: the OCI manifest digest, or absent for the guest image itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<ImageDigest>,
-    /// Whose key it is, for the reviewer.
-    pub description: String,
-    /// A public key (`SubjectPublicKeyInfo`) or an X.509 certificate: PEM, or DER in base64. A certificate serves for its key and
-    /// key identifier; as in the kernel, its dates and issuer are not looked at.
-    pub key: String,
-    /// Absolute directories under which files may bear its signatures; `/` for all.
-    pub directories: Vec<String>,
-}
-
-/// A buffer that the kernel may measure (template `ima-buf`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ImaBuffer {
-    /// The name that the kernel logs: a keyring (`.ima`), `dm_table_load`, `selinux-state`.
-    pub name: String,
-    /// SHA-256 of the buffer.
-    pub sha256: Sha256Digest,
-    /// What it is, for the reviewer.
-    pub description: String,
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -13,7 +13,7 @@ use sealpod_evidence::rcar::{
     AuthRequest, ChallengeExtraParams, CredentialChallenge, PROTOCOL_VERSION, SEALPOD_VERSION,
 };
 use sealpod_evidence::tpm::Public;
-use sealpod_verifier::Challenge;
+use sealpod_verifier::{APPRAISED, Challenge};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -27,9 +27,10 @@ pub fn auth(broker: &Broker, body: &[u8]) -> Result<Answer, Refusal> {
         let finding = Finding::without_step("protocol-version", PROTOCOL_VERSION, &request.version);
         return Err(Refusal::found(Kind::AttestationError, finding, "use a client of that version"));
     }
-    if request.tee != Tee::Snp {
-        let finding = Finding::without_step("tee", Tee::Snp, request.tee);
-        return Err(Refusal::found(Kind::AttestationError, finding, "start the guest under AMD SEV-SNP"));
+    if !APPRAISED.contains(&request.tee) {
+        let names: Vec<_> = APPRAISED.iter().map(Tee::to_string).collect();
+        let finding = Finding::without_step("tee", names.join(", "), request.tee);
+        return Err(Refusal::found(Kind::AttestationError, finding, "start the guest under one of these"));
     }
     let nonce = STANDARD.encode(crypto::random::<32>().map_err(Refusal::internal)?);
     // A client that is not ours sends other parameters, and expects this empty string.

@@ -21,7 +21,11 @@ pub(crate) fn verify(input: &Input<'_>) -> Result<AttestationResult, VerifyError
     }
 }
 
+/// TEEs that have an arm: a broker gives out challenges to these and no others.
+pub const APPRAISED: &[Tee] = &[Tee::Snp, Tee::AzSnpVtpm];
+
 /// The refusal of a TEE that has no arm.
 fn not_appraised(tee: Tee) -> VerifyError {
-    VerifyError::new(Check::ChallengeTee, "snp, the one TEE that is appraised here", tee)
+    let names: Vec<_> = APPRAISED.iter().map(Tee::to_string).collect();
+    VerifyError::new(Check::ChallengeTee, format!("a TEE that is appraised here, {}", names.join(", ")), tee)
 }

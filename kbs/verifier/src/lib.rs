@@ -7,10 +7,11 @@
 //! An [`AttestationResult`] can be made in no other way, so whoever holds one knows that every step held. It does *not* say
 //! that the owner wants to release anything: that is the release policy's word.
 //!
-//! Single steps are open to tools that have single pieces, in [`snp`], [`tpm`], [`ima`] and [`x509`]: the same functions, and none of them
+//! Single steps are open to tools that have single pieces, in [`azure`], [`snp`], [`tpm`], [`ima`] and [`x509`]: the same functions, and none of them
 //! makes a result.
 #![forbid(unsafe_code)]
 
+pub use appraise::APPRAISED;
 pub use challenge::{Challenge, CredentialKey};
 pub use endorsements::{Endorsements, SnpRoot, VerifiedSnpKey};
 pub use error::{Check, VerifyError};
@@ -18,8 +19,8 @@ pub use parts::{MAX_ADDITIONAL_LEN, MAX_BODY_LEN, parse_body};
 pub use policy::{AppraisalPolicy, TdxPolicy};
 pub use reference::{ReferenceError, ReferenceValues};
 pub use result::{AttestationResult, BindingLevel, TrustTier, TrustVector};
-pub use tpm::boot::rules::{BootStage, boot_rules};
 
+pub mod azure;
 pub mod challenge;
 pub mod endorsements;
 pub mod error;

@@ -3,6 +3,7 @@
 //! What all evidence has is here; what a TPM adds is in [`tpm`], what one TEE adds in the module of its name. An arm of
 //! [`crate::appraise`] puts together what its TEE has.
 
+pub(crate) mod azure;
 mod json;
 pub(crate) mod snp;
 pub(crate) mod tpm;
@@ -25,7 +26,7 @@ pub const MAX_ADDITIONAL_LEN: usize = 12 << 20;
 pub const MAX_BODY_LEN: usize = MAX_ADDITIONAL_LEN + (1 << 20);
 /// Parse the body of `/attest`.
 ///
-/// It is one JSON object within budget, without arrays, and no object in it has a key twice: all that is found out while it is read,
+/// It is one JSON object within budget, without arrays but in the TEE's own evidence, and no object in it has a key twice: all that is found out while it is read,
 /// once. So the cost is a small multiple of the body's length, and no other reader can see another body.
 /// Nothing is believed of it; [`crate::verify`] takes it from here.
 ///
@@ -37,8 +38,11 @@ pub fn parse_body(body: &[u8]) -> Result<Attestation, VerifyError> {
     let refused =
         |found: String| VerifyError::new(Check::Body, "the body of an /attest request, one object", found);
     require_within("an /attest body", body.len(), MAX_BODY_LEN)?;
-    json::read(body).map_err(|error| json_error(error, refused))
+    json::read_with_arrays(body, PRIMARY).map_err(|error| json_error(error, refused))
 }
+
+/// The TEE's own evidence, whose form its vendor decides: that of Azure has arrays.
+const PRIMARY: &str = "primary_evidence";
 
 /// The only format of initdata in KBS protocol 0.4.0.
 const INITDATA_FORMAT: &str = "toml";
@@ -98,8 +102,12 @@ pub(crate) fn primary<'a, T: Deserialize<'a>>(value: &'a Value, expected: &str) 
 fn json_error(error: JsonError, syntax: impl FnOnce(String) -> VerifyError) -> VerifyError {
     match error {
         JsonError::Budget(found) => {
-            let expected =
-                format!("JSON of at most {} keys and values, {} deep", json::MAX_NODES, json::MAX_DEPTH);
+            let expected = format!(
+                "JSON of at most {} keys and values and {} array elements, {} deep",
+                json::MAX_NODES,
+                json::MAX_ELEMENTS,
+                json::MAX_DEPTH
+            );
             VerifyError::new(Check::Budget, expected, found)
         }
         JsonError::Syntax(found) => syntax(found),

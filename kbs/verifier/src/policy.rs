@@ -17,6 +17,10 @@ pub struct AppraisalPolicy {
     pub dangerous_accept_host_vtpm: bool,
     /// Take a guest whose memory the host may read: SNP guest policies with the debug bit, debug TDs. Proves nothing against that host.
     pub dangerous_accept_debug: bool,
+    /// Take a report of Azure's paravisor that does not name the challenge: its user data is zero or missing, as in evidence of version 0
+    /// and 1 of most attesters. The vTPM's quote still answers the challenge, but the hardware's report may be of an earlier day,
+    /// and of a launch with firmware that was good then.
+    pub dangerous_accept_stale_paravisor_report: bool,
     /// Refuse where simultaneous multithreading is on.
     pub forbid_smt: bool,
     /// Refuse when no current revocation list was given for the chain.
@@ -40,6 +44,7 @@ impl Default for AppraisalPolicy {
             minimum_binding_level: BindingLevel::Paravisor,
             dangerous_accept_host_vtpm: false,
             dangerous_accept_debug: false,
+            dangerous_accept_stale_paravisor_report: false,
             forbid_smt: false,
             require_crl: false,
             minimum_abi: [0, 0],

@@ -45,14 +45,25 @@ pub fn endorse(
     now: UnixTime,
 ) -> Result<Arc<VerifiedSnpKey>, VerifyError> {
     let leaf = find_leaf(report, sent, endorsements, now)?;
+    let sent: Vec<&[u8]> = [Guid::ASK, Guid::ARK].into_iter().filter_map(|guid| sent.get(guid)).collect();
+    endorse_remembered(leaf, &sent, endorsements, require_crl, now)
+}
+
+/// Step 3 for one leaf, unless it was verified before under the same endorsements.
+pub(crate) fn endorse_remembered(
+    leaf: &[u8],
+    sent: &[&[u8]],
+    endorsements: &Endorsements,
+    require_crl: bool,
+    now: UnixTime,
+) -> Result<Arc<VerifiedSnpKey>, VerifyError> {
     if let Some(key) = endorsements.verified(&leaf::id(leaf)) {
         let current = (key.not_before..=key.not_after).contains(&now);
         if current && (key.revocation_checked || !require_crl) {
             return Ok(Arc::clone(key));
         }
     }
-    let sent: Vec<&[u8]> = [Guid::ASK, Guid::ARK].into_iter().filter_map(|guid| sent.get(guid)).collect();
-    endorse_leaf(leaf, &sent, endorsements, require_crl, now).map(Arc::new)
+    endorse_leaf(leaf, sent, endorsements, require_crl, now).map(Arc::new)
 }
 
 /// Step 3 for one leaf, whichever report it is for: a VCEK or VLEK (DER), and certificates that were sent beside it. Nothing that was

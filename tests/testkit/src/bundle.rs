@@ -218,6 +218,7 @@ impl Bundle {
                 description: "test guest".to_owned(),
             }],
             tdx_measurements: Vec::new(),
+            azure_paravisors: Vec::new(),
             snp_minimum_tcb: BTreeMap::from([(self.line.name().to_lowercase(), self.line.tcb())]),
             initdata: vec![InitdataReference {
                 sha256: self.initdata().digest(),
@@ -225,7 +226,7 @@ impl Bundle {
             }],
             boot: vec![self.boot_log.reference()],
             files: vec![files(None, &self.guest_files), files(Some(pod::image_digest()), &self.image_files)],
-            ..ReferenceDocument::default()
+            dangerous_allow_ima_violations_up_to: 0,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! on every run except the randomness in ECDSA and RSA-PSS signatures. A wrong use panics, as a test should.
 #![forbid(unsafe_code)]
 
+pub mod azure;
 pub mod bundle;
 pub mod channel;
 pub mod hash;
@@ -17,4 +18,5 @@ pub mod pki;
 pub mod report;
 pub mod tpm;
 
+pub use azure::{AzureBundle, AzureSealed};
 pub use bundle::{Bundle, Sealed};

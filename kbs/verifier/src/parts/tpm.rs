@@ -81,9 +81,14 @@ pub(crate) fn parse(sent: TpmEvidence) -> Result<(TpmPart, Logs), VerifyError> {
         attest: structure("the quote", Attest::parse(&sent.quote.message.0))?,
         quote_signature: structure("the quote's signature", Signature::parse(&sent.quote.signature.0))?,
         pcrs: pcr_values(&sent.pcrs)?,
-        boot_log: within("the boot log", sent.boot_log.0, MAX_BOOT_LOG)?,
+        boot_log: boot_log(sent.boot_log.0)?,
     };
     Ok((tpm, logs(sent.ima_log, &sent.workload_log.0)?))
+}
+
+/// A boot log within budget.
+pub(crate) fn boot_log(sent: Vec<u8>) -> Result<Vec<u8>, VerifyError> {
+    within("the boot log", sent, MAX_BOOT_LOG)
 }
 
 /// The logs by themselves.

@@ -56,6 +56,8 @@ fn is_cryptographic(check: Check) -> bool {
             | Check::ReportSignature
             | Check::ReportData
             | Check::SvsmReportData
+            | Check::RuntimeUserData
+            | Check::RuntimeData
             | Check::Credential
             | Check::QuoteNonce
             | Check::QuotePcrDigest

@@ -22,7 +22,7 @@ fn the_nonce_is_the_one_given_out() {
 
 #[test]
 fn another_tee_is_refused_by_name() {
-    for tee in [Tee::Tdx, Tee::AzSnpVtpm, Tee::Sample, Tee::Tpm] {
+    for tee in [Tee::Sgx, Tee::Cca, Tee::Sample, Tee::Tpm] {
         let mut world = World::valid();
         world.challenge.tee = tee;
         assert_eq!(world.refused(Check::ChallengeTee).found, tee.to_string());

@@ -1,6 +1,6 @@
 //! A deserializer around a deserializer: it hands everything through but what evidence may not have.
 
-use super::{MAX_DEPTH, MAX_NODES};
+use super::{MAX_DEPTH, MAX_ELEMENTS, MAX_NODES};
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
@@ -11,12 +11,15 @@ use std::fmt;
 /// The budget of one text.
 pub(super) struct Walk {
     left: usize,
+    elements: usize,
+    arrays_below: Option<&'static str>,
     spent: Option<String>,
 }
 
 impl Walk {
-    pub(super) fn new() -> Self {
-        Self { left: MAX_NODES, spent: None }
+    /// Below the object with the name `arrays_below`, wherever it is, arrays are taken.
+    pub(super) fn new(arrays_below: Option<&'static str>) -> Self {
+        Self { left: MAX_NODES, elements: MAX_ELEMENTS, arrays_below, spent: None }
     }
 
     /// Which budget, once it is spent.
@@ -34,6 +37,16 @@ impl Walk {
         }
     }
 
+    fn spend_element<E: Error>(&mut self) -> Result<(), E> {
+        match self.elements.checked_sub(1) {
+            Some(left) => {
+                self.elements = left;
+                Ok(())
+            }
+            None => Err(self.over(format!("more than {MAX_ELEMENTS} array elements"))),
+        }
+    }
+
     fn over<E: Error>(&mut self, what: String) -> E {
         let error = E::custom(&what);
         self.spent = Some(what);
@@ -46,12 +59,24 @@ pub(super) struct Strict<'w, T> {
     inner: T,
     walk: &'w mut Walk,
     depth: usize,
+    arrays: Arrays,
+}
+
+/// Whether arrays are taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arrays {
+    /// Neither here nor below.
+    Refused,
+    /// Not here, but below, if this is an object.
+    Below,
+    /// Here and below.
+    Taken,
 }
 
 impl<'w, T> Strict<'w, T> {
     /// The whole text, which has to be an object.
     pub(super) fn root(inner: T, walk: &'w mut Walk) -> Self {
-        Self { inner, walk, depth: 0 }
+        Self { inner, walk, depth: 0, arrays: Arrays::Refused }
     }
 
     /// Reads it, and counts it.
@@ -64,7 +89,7 @@ impl<'w, T> Strict<'w, T> {
     }
 
     fn take<U>(self, inner: U) -> (T, Strict<'w, U>) {
-        (self.inner, Strict { inner, walk: self.walk, depth: self.depth })
+        (self.inner, Strict { inner, walk: self.walk, depth: self.depth, arrays: self.arrays })
     }
 }
 
@@ -159,16 +184,31 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<'_, V> {
         visitor.visit_some(deserializer)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<V::Value, A::Error> {
-        Err(A::Error::custom("an array, where evidence has none"))
+    fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let Self { inner: visitor, walk, depth, arrays } = self;
+        if arrays != Arrays::Taken {
+            return Err(A::Error::custom("an array, where evidence has none"));
+        }
+        if depth == MAX_DEPTH {
+            return Err(walk.over(format!("more than {MAX_DEPTH} objects or arrays inside each other")));
+        }
+        visitor.visit_seq(List { inner, walk, depth: depth + 1 })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        let Self { inner: visitor, walk, depth } = self;
+        let Self { inner: visitor, walk, depth, arrays } = self;
         if depth == MAX_DEPTH {
-            return Err(walk.over(format!("more than {MAX_DEPTH} objects inside each other")));
+            return Err(walk.over(format!("more than {MAX_DEPTH} objects or arrays inside each other")));
         }
-        visitor.visit_map(Object { inner, walk, depth: depth + 1, seen: HashSet::new() })
+        let inside = if arrays == Arrays::Refused { Arrays::Refused } else { Arrays::Taken };
+        visitor.visit_map(Object {
+            inner,
+            walk,
+            depth: depth + 1,
+            inside,
+            arrays: inside,
+            seen: HashSet::new(),
+        })
     }
 }
 
@@ -177,6 +217,10 @@ struct Object<'w, 'de, A> {
     inner: A,
     walk: &'w mut Walk,
     depth: usize,
+    /// What holds for all of its values...
+    inside: Arrays,
+    /// ...and for the next.
+    arrays: Arrays,
     seen: HashSet<Cow<'de, str>>,
 }
 
@@ -189,13 +233,44 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Object<'_, 'de, A> {
         if self.seen.contains(&key) {
             return Err(A::Error::custom(format_args!("key {key:?} twice")));
         }
+        let opens = self.inside == Arrays::Refused && self.walk.arrays_below == Some(key.as_ref());
+        self.arrays = if opens { Arrays::Below } else { self.inside };
         self.seen.insert(key.clone());
         seed.deserialize(Key { name: key, error: std::marker::PhantomData }).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        let (walk, depth, arrays) = (&mut *self.walk, self.depth, self.arrays);
+        self.inner.next_value_seed(Strict { inner: seed, walk, depth, arrays })
+    }
+}
+
+/// The elements of one array.
+struct List<'w, A> {
+    inner: A,
+    walk: &'w mut Walk,
+    depth: usize,
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for List<'_, A> {
+    type Error = A::Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
         let (walk, depth) = (&mut *self.walk, self.depth);
-        self.inner.next_value_seed(Strict { inner: seed, walk, depth })
+        self.inner.next_element_seed(Element(Strict { inner: seed, walk, depth, arrays: Arrays::Taken }))
+    }
+}
+
+/// A value in an array, which has a budget of its own.
+struct Element<'w, S>(Strict<'w, S>);
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Element<'_, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        self.0.walk.spend_element()?;
+        let (seed, deserializer) = self.0.take(deserializer);
+        seed.deserialize(deserializer)
     }
 }
 
