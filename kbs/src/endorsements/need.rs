@@ -3,6 +3,7 @@
 //! The evidence is not verified yet, so what it names may be made up. Only what a real report could say is asked for.
 
 use super::item::{Item, PckCa};
+use sealpod_evidence::azure::{AzSnpEvidence, Hardware, HclReport};
 use sealpod_evidence::rcar::SnpEvidence;
 use sealpod_evidence::rcar::protocol::{Attestation, Tee};
 use sealpod_evidence::snp::cert_table::{CertTable, Guid};
@@ -22,6 +23,10 @@ pub fn of_attestation(attestation: &Attestation, tee: Tee) -> Vec<Need> {
             let Ok(evidence) = SnpEvidence::deserialize(primary) else { return Vec::new() };
             of_snp(&evidence.report.0, &evidence.certificates.0)
         }
+        Tee::AzSnpVtpm => match AzSnpEvidence::from_value(primary) {
+            Ok(AzSnpEvidence { hcl, vcek, .. }) => of_azure_snp(&hcl, &vcek),
+            Err(_) => Vec::new(),
+        },
         _ => Vec::new(),
     }
 }
@@ -54,6 +59,14 @@ pub fn of_snp(report: &[u8], certificates: &[u8]) -> Vec<Need> {
     };
     let chain = (!whole).then(|| Need(vec![chain]));
     leaf.into_iter().chain(chain).chain([Need(vec![crl])]).collect()
+}
+
+/// What a report of Azure's paravisor needs: its evidence has the chip's certificate and no other.
+fn of_azure_snp(hcl: &HclReport, vcek: &[u8]) -> Vec<Need> {
+    let Hardware::Snp(report) = hcl.hardware() else { return Vec::new() };
+    let certified = || SnpCertificateFacts::read(vcek).ok().map(|facts| facts.product);
+    let Some(product) = report.product().or_else(certified) else { return Vec::new() };
+    [Item::VcekChain(product), Item::VcekCrl(product)].map(|item| Need(vec![item])).to_vec()
 }
 
 /// All collateral for a TDX quote of this kind of platform. Which of the two authorities issued a PCK certificate only the certificate
@@ -132,6 +145,15 @@ mod tests {
         let leaf = CertificateTable(vec![(Guid::VCEK, pki::vcek_der().to_vec())]);
         assert_eq!(needs(&genuine, leaf), [vec![chain], vec![crl]]);
         assert_eq!(of_snp(&genuine, &[]).len(), 3);
+    }
+
+    #[test]
+    fn azures_evidence_has_the_chips_certificate_alone() {
+        let attestation = sealpod_testkit::AzureBundle::snp().seal().attestation();
+        let needed = of_attestation(&attestation, Tee::AzSnpVtpm);
+        let (chain, crl) = (Item::VcekChain(Product::Genoa), Item::VcekCrl(Product::Genoa));
+        assert_eq!(needed, [Need(vec![chain]), Need(vec![crl])]);
+        assert_eq!(of_attestation(&Bundle::valid().seal().attestation(), Tee::AzSnpVtpm), []);
     }
 
     #[test]
