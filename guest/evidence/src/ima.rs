@@ -8,12 +8,16 @@
 //! An entry that parses is well formed and no more: it counts once its template digest is recomputed with
 //! [`Entry::hash_parts`] *and* the digests replay to a quoted PCR. Nothing here allocates per entry.
 
+mod detect;
 mod fields;
 mod template;
 #[cfg(test)]
 mod tests;
+mod text;
 
+pub use detect::detect;
 pub use fields::{DigestKind, FieldError, Fields, FileDigest};
+pub use text::{LineError, TextError, TextLog, is_text};
 
 use crate::reader::{ReadError, Reader};
 use template::Template;
@@ -203,6 +207,11 @@ impl<'a> Log<'a> {
     /// The same as a part of a log: its first entry is number `first_index` of the whole.
     pub fn starting_at(self, first_index: u64) -> Self {
         Self { first_index, ..self }
+    }
+
+    /// The bank whose digests it has.
+    pub fn bank(&self) -> Bank {
+        self.bank
     }
 
     /// The entries in order. Each byte belongs to one of them, or the last item is an error.

@@ -40,6 +40,18 @@ pub struct ReferenceDocument {
     /// Files that may be executed or mapped, per image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileSet>,
+    /// Sets of files too large for JSON, each in a file of its own that the broker is given beside this document.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packed_files: Vec<PackedFiles>,
+    /// Files by their fs-verity digests, per image. Only `ima-ngv2` and `ima-sigv2` entries of files with fs-verity have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fs_verity: Vec<FileSet>,
+    /// Keys whose signatures on files are accepted, so that signed packages need no list of digests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ima_signers: Vec<ImaSigner>,
+    /// Buffers that the kernel may measure: keys that are loaded, device-mapper tables, other critical data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ima_buffers: Vec<ImaBuffer>,
     /// How many IMA violations (open-writers, time of measure/time of use) are accepted in the part of a log that a quote covers.
     ///
     /// A number and not paths: the kernel extends the same value for every violation, so which file it was is only the sender's
@@ -186,6 +198,50 @@ pub struct FileSet {
     pub description: String,
     /// Absolute path to the digests that may be executed or mapped under it.
     pub files: BTreeMap<String, Vec<Sha256Digest>>,
+}
+
+/// Files of one image, in a packed set that this document stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackedFiles {
+    /// The OCI manifest digest, or absent for the guest image itself. The packed set names it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageDigest>,
+    /// For the reviewer.
+    pub description: String,
+    /// SHA-256 of the whole packed set.
+    pub sha256: Sha256Digest,
+}
+
+/// A key that signs files of one image (`security.ima`, EVM's portable signatures, appended signatures).
+///
+/// A signature says that its maker signed this content once, at whatever path and in whatever version. So what is accepted is
+/// wider than a list of digests: any file that the key ever signed, old ones with known holes too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImaSigner {
+    /// Whose files it signs: the OCI manifest digest, or absent for the guest image itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageDigest>,
+    /// Whose key it is, for the reviewer.
+    pub description: String,
+    /// A public key (`SubjectPublicKeyInfo`) or an X.509 certificate: PEM, or DER in base64. A certificate serves for its key and
+    /// key identifier; as in the kernel, its dates and issuer are not looked at.
+    pub key: String,
+    /// Absolute directories under which files may bear its signatures; `/` for all.
+    pub directories: Vec<String>,
+}
+
+/// A buffer that the kernel may measure (template `ima-buf`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImaBuffer {
+    /// The name that the kernel logs: a keyring (`.ima`), `dm_table_load`, `selinux-state`.
+    pub name: String,
+    /// SHA-256 of the buffer.
+    pub sha256: Sha256Digest,
+    /// What it is, for the reviewer.
+    pub description: String,
 }
 
 fn is_zero(count: &u64) -> bool {

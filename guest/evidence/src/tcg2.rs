@@ -6,23 +6,27 @@
 //!
 //! A log that parses is well formed and says nothing true yet: its digests count once they replay to registers
 //! that a quote or report vouches for, and an event's *data* only where its digest is recomputed from it.
+//! Windows writes the same form (WBCL) and appends its own events, in PCR 11 to 14 and for no register at all.
 //! Events of type `EV_NO_ACTION` are extended nowhere, so no register ever vouches for them.
 
 mod event;
 mod header;
+mod legacy;
 mod names;
 mod replay;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use event::{Digests, Event, Events};
 pub use header::{Algorithms, SpecId};
 pub use names::{
-    EV_ACTION, EV_COMPACT_HASH, EV_EFI_ACTION, EV_EFI_BOOT_SERVICES_APPLICATION,
-    EV_EFI_VARIABLE_DRIVER_CONFIG, EV_EVENT_TAG, EV_IPL, EV_NO_ACTION, EV_PLATFORM_CONFIG_FLAGS,
-    EV_SEPARATOR, event_type_name,
+    EV_ACTION, EV_COMPACT_HASH, EV_EFI_ACTION, EV_EFI_BOOT_SERVICES_APPLICATION, EV_EFI_BOOT_SERVICES_DRIVER,
+    EV_EFI_RUNTIME_SERVICES_DRIVER, EV_EFI_VARIABLE_DRIVER_CONFIG, EV_EVENT_TAG, EV_IPL, EV_NO_ACTION,
+    EV_PLATFORM_CONFIG_FLAGS, EV_SEPARATOR, event_type_name,
 };
-pub use replay::REGISTERS;
+pub use replay::{REGISTERS, Register};
+pub use text::binary;
 
 use crate::reader::{ReadError, Reader};
 use thiserror::Error;
@@ -53,10 +57,22 @@ const MAX_MR: u32 = 4;
 #[derive(Debug, Clone)]
 pub struct BootLog<'a> {
     spec: SpecId<'a>,
+    layout: Layout,
     records: Reader<'a>,
     count: u32,
     unused: usize,
     startup_locality: u8,
+}
+
+/// The form of a log, and what the index of its events names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Of a TPM, crypto agile.
+    Tpm,
+    /// Of a TPM, in the form of TPM 1.2 with SHA-1 digests only (PFP 1.06 section 10.2.1).
+    TpmSha1,
+    /// Of a TD: measurement registers.
+    Ccel,
 }
 
 /// Why bytes are not a boot log. Offsets count from the start of the log.
@@ -144,7 +160,8 @@ pub enum BootLogError {
         /// TPM_ALG_ID.
         found: u16,
     },
-    /// A StartupLocality event that is not one (PFP 1.06 section 10.4.5.3), is repeated, or comes after PCR 0 was extended.
+    /// A StartupLocality event that is not one (PFP 1.06 section 10.4.5.3), is repeated, comes after PCR 0 was extended, or is in a
+    /// log of the form that has none.
     #[error("boot log event at {offset}: StartupLocality {found:02x?} is malformed or misplaced")]
     StartupLocality {
         /// Where the event starts.
@@ -152,7 +169,19 @@ pub enum BootLogError {
         /// The last byte of the event's data.
         found: u8,
     },
-    /// Replay was asked for an algorithm that the header does not list.
+    /// The text is the JSON of an attestation by a TPM 1.2.
+    #[error("evidence of a TPM 1.2, which is not accepted: expected TPMVersion 2, found {found}")]
+    Tpm12 {
+        /// The version found.
+        found: u64,
+    },
+    /// The text is JSON, and no boot log.
+    #[error("JSON text, expected a boot log")]
+    Json,
+    /// The text looks like base64 and is none.
+    #[error("a text that is not base64")]
+    Base64,
+    /// Replay was asked for an algorithm that the header does not list, or that is not computed here.
     #[error("boot log has no digests by algorithm {expected:#06x}")]
     NoBank {
         /// TPM_ALG_ID.
@@ -168,13 +197,6 @@ pub enum BootLogError {
     },
 }
 
-/// What the index of an event names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Registers {
-    Pcr,
-    Mr,
-}
-
 impl<'a> BootLog<'a> {
     /// Parses a TPM's log, as Linux gives it in `binary_bios_measurements`: no byte may follow the last event.
     ///
@@ -182,7 +204,20 @@ impl<'a> BootLog<'a> {
     ///
     /// The first defect of any record; iteration afterwards cannot fail.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BootLogError> {
-        Self::read(bytes, Registers::Pcr, false)
+        Self::read(bytes, Layout::Tpm, false)
+    }
+
+    /// Parses a TPM's log of either form. One in the SHA-1-only form replays to SHA-1 PCRs and to nothing else, so it
+    /// never satisfies an appraisal; it can only be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse`], but for [`BootLogError::Legacy`].
+    pub fn parse_any(bytes: &'a [u8]) -> Result<Self, BootLogError> {
+        match Self::read(bytes, Layout::Tpm, false) {
+            Err(BootLogError::Legacy { .. }) => Self::read(bytes, Layout::TpmSha1, false),
+            result => result,
+        }
     }
 
     /// Parses a TPM's log in the area that firmware reserved for it: see [`Self::parse_ccel`] for the padding.
@@ -191,7 +226,7 @@ impl<'a> BootLog<'a> {
     ///
     /// As [`Self::parse`].
     pub fn parse_area(bytes: &'a [u8]) -> Result<Self, BootLogError> {
-        Self::read(bytes, Registers::Pcr, true)
+        Self::read(bytes, Layout::Tpm, true)
     }
 
     /// Parses the log area of the CCEL ACPI table, where [`Event::pcr`] is a measurement register index (0 MRTD,
@@ -202,15 +237,20 @@ impl<'a> BootLog<'a> {
     ///
     /// As [`Self::parse`].
     pub fn parse_ccel(bytes: &'a [u8]) -> Result<Self, BootLogError> {
-        Self::read(bytes, Registers::Mr, true)
+        Self::read(bytes, Layout::Ccel, true)
     }
 
-    /// The events, without the Spec ID event that heads the log. Allocates nothing.
+    /// The events, without the Spec ID event that heads a crypto agile log. Allocates nothing.
     pub fn events(&self) -> Events<'a> {
-        Events::new(self.records.clone(), self.count, self.spec.algorithms)
+        Events::new(self.records.clone(), self.count, self.layout, self.spec.algorithms)
     }
 
-    /// The header.
+    /// Its form.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The header. A log in the SHA-1-only form has none: then it is what such a header would say.
     pub fn spec(&self) -> &SpecId<'a> {
         &self.spec
     }
@@ -231,31 +271,31 @@ impl<'a> BootLog<'a> {
         self.startup_locality
     }
 
-    fn read(bytes: &'a [u8], registers: Registers, padded: bool) -> Result<Self, BootLogError> {
+    fn read(bytes: &'a [u8], layout: Layout, padded: bool) -> Result<Self, BootLogError> {
         if bytes.len() > MAX_LEN {
             return Err(BootLogError::TooLong { expected: MAX_LEN, found: bytes.len() });
         }
         let mut reader = Reader::new(bytes);
-        let spec = SpecId::read(&mut reader, registers)?;
+        let spec = if layout == Layout::TpmSha1 { legacy::SPEC } else { SpecId::read(&mut reader, layout)? };
         let records = reader.clone();
-        let mut checks = Checks { registers, locality: None, register_0_extended: false };
+        let mut checks = Checks { layout, locality: None, register_0_extended: false };
         let mut count = 0;
         let ended = |rest: &[u8]| rest.is_empty() || (padded && is_padding(rest));
         while !ended(reader.rest()) {
             if count == MAX_EVENTS {
                 return Err(BootLogError::TooManyEvents { expected: MAX_EVENTS });
             }
-            checks.event(&Event::read(&mut reader, spec.algorithms)?)?;
+            checks.event(&Event::read(&mut reader, layout, spec.algorithms)?)?;
             count += 1;
         }
         let startup_locality = checks.locality.unwrap_or(0);
-        Ok(Self { spec, records, count, unused: reader.rest().len(), startup_locality })
+        Ok(Self { spec, layout, records, count, unused: reader.rest().len(), startup_locality })
     }
 }
 
 /// What no single record shows.
 struct Checks {
-    registers: Registers,
+    layout: Layout,
     locality: Option<u8>,
     register_0_extended: bool,
 }
@@ -265,15 +305,19 @@ impl Checks {
         let Event { offset, pcr, .. } = *event;
         if event.is_extended() {
             // MRTD is fixed at launch: no event extends it.
-            let expected = if self.registers == Registers::Pcr { MAX_PCR } else { MAX_MR };
-            if pcr > expected || (self.registers == Registers::Mr && pcr == 0) {
+            let ccel = self.layout == Layout::Ccel;
+            let expected = if ccel { MAX_MR } else { MAX_PCR };
+            if pcr > expected || (ccel && pcr == 0) {
                 return Err(BootLogError::Register { offset, expected, found: pcr });
             }
             self.register_0_extended |= pcr == 0;
         } else if let Some(value) = event.data.strip_prefix(b"StartupLocality\0") {
             match value {
                 &[locality @ (0 | 3 | 4)]
-                    if pcr == 0 && self.locality.is_none() && !self.register_0_extended =>
+                    if self.layout != Layout::TpmSha1
+                        && pcr == 0
+                        && self.locality.is_none()
+                        && !self.register_0_extended =>
                 {
                     self.locality = Some(locality);
                 }

@@ -236,6 +236,16 @@ checks! {
     BootLogReplay = 12, "boot-log-replay";
     /// Secure boot's phases cannot be told apart in the boot log.
     BootLogSeparator = 12, "boot-log-separator";
+    /// A separator is missing from the boot log, or says that firmware met an error.
+    BootSeparator = 12, "boot-separator";
+    /// A register has two separators in the boot log.
+    BootSeparatorTwice = 12, "boot-separator-twice";
+    /// An event of the boot log does not extend the digest of its data, as events of its type do.
+    BootEventData = 12, "boot-event-data";
+    /// Firmware measured something after it had said that it was done, or an image was started after ExitBootServices.
+    BootEventOrder = 12, "boot-event-order";
+    /// The boot log stops before ExitBootServices, or the call failed.
+    ExitBootServices = 12, "exit-boot-services";
     /// The boot is none of the Reference Values.
     BootReference = 12, "boot-reference";
     /// No event of the boot covers the ACPI tables, and the owner did not accept that.
@@ -258,7 +268,15 @@ checks! {
     SetIdFile = 14, "set-id-file";
     /// There are no Reference Values for the files of an image.
     FileReference = 14, "file-reference";
-    /// An entry of a kind that an appraisal cannot judge (kexec, keys, critical data), or in a template whose fields the sender
+    /// A file that is in no set bears a signature that is malformed, by a key that is not accepted, or not of this file.
+    FileSignature = 14, "file-signature";
+    /// More signatures of files than are checked for one log.
+    SignatureBudget = 14, "signature-budget";
+    /// A buffer was measured (a key, a device-mapper table, other critical data) that is no Reference Value.
+    MeasuredBuffer = 14, "measured-buffer";
+    /// An entry of a kernel that was started by another one, or of the preparation for that.
+    KexecCarryOver = 14, "kexec-carry-over";
+    /// An entry of a kind that an appraisal cannot judge, or in a template whose fields the sender
     /// could have named itself.
     UnexpectedMeasurement = 14, "unexpected-measurement";
 

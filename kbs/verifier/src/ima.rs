@@ -10,15 +10,25 @@
 //! One pass over the log, because a log can have a hundred thousand entries: each is digested, extended, and looked up,
 //! and nothing is allocated for it. A finding about a file counts only if the log then replays as far as that entry.
 
+mod aggregate;
+mod buffer;
+mod evm;
 mod files;
+mod modsig;
+mod replay;
+mod signature;
+
+pub use aggregate::{AggregateForm, boot_aggregate};
+pub use modsig::AppendedSignature;
+pub use replay::{BankReplay, ImaReplay};
+pub use signature::{FileSignature, SignatureError, Signed};
 
 use crate::error::{Check, VerifyError};
-use crate::hash::{extend, sha256_of};
 use crate::reference::ReferenceValues;
-use aws_lc_rs::digest::{Algorithm, Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
-use files::{BATCH, File, PodFiles};
+use aws_lc_rs::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512};
+use files::{BATCH, File, PodFiles, is_signed};
 use sealpod_evidence::bytes::HexArray;
-use sealpod_evidence::ima::{Bank, DigestKind, Entry, HashAlgorithm, ImaError, Log};
+use sealpod_evidence::ima::{Bank, DigestKind, Entry, Fields, HashAlgorithm, ImaError, Log};
 use sealpod_evidence::initdata::PodPolicy;
 use sealpod_evidence::rcar::PCR_IMA;
 
@@ -31,7 +41,7 @@ const MAX_ENTRIES: u64 = 1 << 20;
 pub struct ImaEvidence<'a> {
     /// The kernel's binary log, little-endian, from its first entry.
     pub log: &'a [u8],
-    /// The bank whose digests the log carries: SHA-256 or SHA-1.
+    /// The bank whose digests the log carries.
     pub bank: Bank,
     /// PCR 10 of the SHA-256 bank, from a quote that was verified.
     pub pcr: [u8; 32],
@@ -54,15 +64,13 @@ pub struct Measured {
     pub violations: u64,
 }
 
-/// A place in a machine's IMA log: how many entries came before, and PCR 10 after them.
-///
-/// Whoever keeps one for an attested guest can go on from it with only the new entries of the same boot.
+/// What is kept of an attested guest to go on from: see [`resume`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ImaReplay {
-    /// Index of the next entry.
-    pub index: u64,
-    /// The SHA-256 bank's PCR 10.
-    pub pcr: [u8; 32],
+pub struct Saved {
+    /// How far its log was appraised.
+    pub covered: ImaReplay,
+    /// Violations until there.
+    pub violations: u64,
 }
 
 /// The log begins with this boot's aggregate, each entry's digest is that of its data, a prefix replays to PCR 10, there are
@@ -74,8 +82,25 @@ pub struct ImaReplay {
 /// caller, as [`crate::verify`] does in steps 9 to 12. Code that was never a file mapped for execution is not covered: anonymous
 /// memory that a process fills and executes, and a file mapped readable and made executable afterwards (`mprotect`). Nor is
 /// content that was changed behind the kernel's back after it was measured, through a shared mapping.
+///
+/// # Errors
+///
+/// Checks of steps 13 and 14.
 pub fn appraise(evidence: &ImaEvidence<'_>) -> Result<Measured, VerifyError> {
-    let &ImaEvidence { log, bank, pcr: quoted, boot_pcrs, policy, reference } = evidence;
+    resume(evidence, &Saved::default())
+}
+
+/// [`appraise`] for a log that goes on from a saved place: its first entry is number `saved.covered.index` of the whole log. Gives
+/// what an appraisal of the whole log would give, under the same Reference Values and policy.
+///
+/// Proves that only if the prefix was appraised *in this boot*: same TPM, same reset and restart count, same report id. That is
+/// for the caller, and so is that the boot PCRs are still those that the prefix's boot aggregate was held against.
+///
+/// # Errors
+///
+/// As [`appraise`].
+pub fn resume(evidence: &ImaEvidence<'_>, saved: &Saved) -> Result<Measured, VerifyError> {
+    let &ImaEvidence { log, bank, pcr: quoted, policy, reference, .. } = evidence;
     if quoted == [0; 32] {
         let expected = format!("PCR {PCR_IMA} extended by IMA");
         return Err(VerifyError::new(
@@ -85,11 +110,12 @@ pub fn appraise(evidence: &ImaEvidence<'_>) -> Result<Measured, VerifyError> {
         ));
     }
     let files = PodFiles::of(policy, reference);
-    let mut pass = Pass::new(files.as_ref().ok(), reference);
-    let mut entries = Log::new(log, bank, MAX_ENTRIES).entries();
+    let mut pass = Pass::new(files.as_ref().ok(), evidence, saved);
+    let left = MAX_ENTRIES.saturating_sub(saved.covered.index);
+    let mut entries = Log::new(log, bank, left).starting_at(saved.covered.index).entries();
     while pass.replay.pcr != quoted {
         match &entries.next() {
-            Some(Ok(entry)) => pass.entry(entry, bank, boot_pcrs)?,
+            Some(Ok(entry)) => pass.entry(entry)?,
             Some(Err(error)) => return Err(syntax(error)),
             None => return Err(not_replayed(pass.replay, quoted)),
         }
@@ -108,17 +134,36 @@ pub fn appraise(evidence: &ImaEvidence<'_>) -> Result<Measured, VerifyError> {
     Ok(Measured { covered, uncovered, violations })
 }
 
+impl Measured {
+    /// What to keep for [`resume`].
+    pub fn saved(&self) -> Saved {
+        Saved { covered: self.covered, violations: self.violations }
+    }
+}
+
+/// The algorithm by which a bank or a file is hashed.
+pub(crate) fn algorithm(of: HashAlgorithm) -> &'static Algorithm {
+    match of {
+        HashAlgorithm::Sha1 => &SHA1_FOR_LEGACY_USE_ONLY,
+        HashAlgorithm::Sha256 => &SHA256,
+        HashAlgorithm::Sha384 => &SHA384,
+        HashAlgorithm::Sha512 => &SHA512,
+    }
+}
+
 /// Templates of the kernel's with digest and name first, which an entry of the default template can be in.
 const DEFAULT_TEMPLATES: [&str; 4] = ["ima-ng", "ima-sig", "ima-ngv2", "ima-sigv2"];
-/// The template that the guest's IMA policy asks for (`guest/src/ima_policy.rs`).
-const POLICY_TEMPLATE: &str = "evm-sig";
+/// Those that an IMA policy can ask for besides: the guest's (`guest/src/ima_policy.rs`), and that of appended signatures.
+const POLICY_TEMPLATES: [&str; 2] = ["evm-sig", "ima-modsig"];
 /// Set-user-id and set-group-id (`S_ISUID`, `S_ISGID`).
 const SET_ID: u16 = 0o6000;
 
 /// The state of one pass over a log with lifetime `'l`.
 struct Pass<'r, 'l> {
     files: Option<&'r PodFiles<'r>>,
-    violations_accepted: u64,
+    reference: &'r ReferenceValues,
+    bank: Bank,
+    boot_pcrs: &'r [[u8; 32]; 10],
     replay: ImaReplay,
     /// Files that are still to be looked up.
     batch: Vec<File<'l>>,
@@ -128,21 +173,19 @@ struct Pass<'r, 'l> {
 }
 
 impl<'r, 'l> Pass<'r, 'l> {
-    fn new(files: Option<&'r PodFiles<'r>>, reference: &'r ReferenceValues) -> Self {
-        let (replay, batch) = (ImaReplay::default(), Vec::with_capacity(BATCH));
-        let violations_accepted = reference.violations();
-        Self { files, violations_accepted, replay, batch, refused: None, violations: 0 }
+    fn new(files: Option<&'r PodFiles<'r>>, evidence: &ImaEvidence<'r>, saved: &Saved) -> Self {
+        let &ImaEvidence { bank, boot_pcrs, reference, .. } = evidence;
+        let &Saved { covered: replay, violations } = saved;
+        let batch = Vec::with_capacity(BATCH);
+        Self { files, reference, bank, boot_pcrs, replay, batch, refused: None, violations }
     }
 
-    fn entry(
-        &mut self,
-        entry: &Entry<'l>,
-        bank: Bank,
-        boot_pcrs: &[[u8; 32]; 10],
-    ) -> Result<(), VerifyError> {
-        self.replay.advance(entry, bank)?;
+    fn entry(&mut self, entry: &Entry<'l>) -> Result<(), VerifyError> {
+        self.replay.advance(entry, self.bank)?;
         if entry.index == 0 {
-            boot_aggregate(entry, boot_pcrs)?;
+            // Only the SHA-256 bank is quoted.
+            let pcrs = self.boot_pcrs.each_ref().map(<[u8; 32]>::as_slice);
+            boot_aggregate(entry, |bank| (bank == HashAlgorithm::Sha256).then_some(pcrs))?;
             return in_template(entry, &DEFAULT_TEMPLATES);
         }
         if self.refused.is_none()
@@ -164,45 +207,64 @@ impl<'r, 'l> Pass<'r, 'l> {
     }
 
     fn judge(&mut self, entry: &Entry<'l>) -> Result<(), VerifyError> {
-        let at = |text: &str| format!("IMA entry {}: {text}", entry.index);
-        let unexpected = |found: String| {
-            VerifyError::new(Check::UnexpectedMeasurement, at("a file's SHA-256 digest and path"), found)
-        };
         // The kernel logs violations in the default template, whatever its policy says.
-        if entry.is_violation() || entry.template_name != POLICY_TEMPLATE {
+        let buffer = entry.template_name == buffer::TEMPLATE;
+        if entry.is_violation() || !(buffer || POLICY_TEMPLATES.contains(&entry.template_name)) {
             in_template(entry, &DEFAULT_TEMPLATES)?;
         }
-        let fields = entry.fields().map_err(|error| unexpected(error.to_string()))?;
+        let fields = entry.fields().map_err(|error| unexpected(entry, error.to_string()))?;
         let name = fields.name.filter(|name| !name.is_empty());
-        let name = name.ok_or_else(|| unexpected("no name".to_owned()))?;
-        let text = || String::from_utf8_lossy(name).into_owned();
+        let name = name.ok_or_else(|| unexpected(entry, "no name".to_owned()))?;
         if entry.is_violation() {
-            // Its data is not hashed, so the name is for people: only that there was one is known.
-            self.violations += 1;
-            if self.violations > self.violations_accepted {
-                let expected = at(&format!("at most {} violation(s)", self.violations_accepted));
-                let found = format!("one more, said to be of {}", text());
-                return Err(VerifyError::new(Check::ImaViolation, expected, found));
-            }
+            return self.violation(entry, name);
+        }
+        buffer::no_kexec(entry, name)?;
+        if buffer {
+            buffer::judge(entry, &fields, name, self.reference)
+        } else {
+            self.file(entry, &fields, name)
+        }
+    }
+
+    /// Its data is not hashed, so the name is for people: only that there was one is known.
+    fn violation(&mut self, entry: &Entry<'_>, name: &[u8]) -> Result<(), VerifyError> {
+        self.violations = self.violations.saturating_add(1);
+        let accepted = self.reference.violations();
+        if self.violations <= accepted {
             return Ok(());
         }
-        let digest = match fields.digest {
-            Some(digest) if digest.kind == DigestKind::Verity => {
-                return Err(unexpected(format!("an fs-verity digest, of {}", text())));
-            }
-            Some(digest) if digest.algorithm == HashAlgorithm::Sha256 => digest.value.try_into().ok(),
-            _ => None,
-        };
-        let Some(digest) = digest.map(HexArray) else {
-            return Err(unexpected(format!("another digest, of {}", text())));
-        };
-        let set_id = fields.mode.is_some_and(|mode| mode & SET_ID != 0);
-        self.batch.push(File { name, digest, set_id });
-        if self.batch.len() == BATCH {
-            self.look_up();
-        }
-        Ok(())
+        let expected = format!("IMA entry {}: at most {accepted} violation(s)", entry.index);
+        let found = format!("one more, said to be of {}", String::from_utf8_lossy(name));
+        Err(VerifyError::new(Check::ImaViolation, expected, found))
     }
+
+    fn file(&mut self, entry: &Entry<'l>, fields: &Fields<'l>, name: &'l [u8]) -> Result<(), VerifyError> {
+        let set_id = fields.mode.is_some_and(|mode| mode & SET_ID != 0);
+        let another = || unexpected(entry, format!("another digest, of {}", String::from_utf8_lossy(name)));
+        let Some(digest) = fields.digest else { return Err(another()) };
+        let sha256 = <[u8; 32]>::try_from(digest.value).ok().map(HexArray);
+        match (digest.kind, digest.algorithm, sha256) {
+            (DigestKind::Content, HashAlgorithm::Sha256, Some(digest)) => {
+                let signed = is_signed(fields).then_some(*entry);
+                self.batch.push(File { name, digest, set_id, signed });
+                if self.batch.len() == BATCH {
+                    self.look_up();
+                }
+                Ok(())
+            }
+            (_, HashAlgorithm::Sha1, _) => Err(another()),
+            // No set: that is found at the end.
+            _ => self.files.map_or(Ok(()), |files| match digest.kind {
+                DigestKind::Verity => files.check_verity(entry, name, &digest, set_id),
+                DigestKind::Content => files.check_signed(entry, name, &digest, set_id),
+            }),
+        }
+    }
+}
+
+fn unexpected(entry: &Entry<'_>, found: String) -> VerifyError {
+    let expected = format!("IMA entry {}: a file's digest and path", entry.index);
+    VerifyError::new(Check::UnexpectedMeasurement, expected, found)
 }
 
 /// Templates by name: the kernel's own, never a format that the log spells out.
@@ -212,76 +274,6 @@ fn in_template(entry: &Entry<'_>, expected: &[&str]) -> Result<(), VerifyError> 
     }
     let expected = format!("IMA entry {}: template {}", entry.index, expected.join(", "));
     Err(VerifyError::new(Check::UnexpectedMeasurement, expected, format!("{:?}", entry.template_name)))
-}
-
-impl ImaReplay {
-    /// One entry further, with the digest recomputed from its data.
-    ///
-    /// The quoted bank is SHA-256, whatever the bank of the log: the kernel extends each bank with its own hash of the same
-    /// data. A violation extends all ones.
-    fn advance(&mut self, entry: &Entry<'_>, bank: Bank) -> Result<(), VerifyError> {
-        if entry.pcr != u32::from(PCR_IMA) {
-            let expected = format!("IMA entry {} in PCR {PCR_IMA}", entry.index);
-            return Err(VerifyError::new(Check::ImaReplay, expected, format!("PCR {}", entry.pcr)));
-        }
-        let digest = if entry.is_violation() { [0xff; 32] } else { template_digest(entry, bank)? };
-        extend(&mut self.pcr, &digest);
-        self.index = self.index.saturating_add(1);
-        Ok(())
-    }
-}
-
-/// SHA-256 of the template data, after checking the log's own digest of it.
-fn template_digest(entry: &Entry<'_>, bank: Bank) -> Result<[u8; 32], VerifyError> {
-    let sha256 = hashed(entry, &SHA256);
-    let mut digest = [0; 32];
-    digest.copy_from_slice(sha256.as_ref());
-    let computed = match bank {
-        HashAlgorithm::Sha256 => sha256,
-        HashAlgorithm::Sha1 => hashed(entry, &SHA1_FOR_LEGACY_USE_ONLY),
-        other => {
-            let found = other.name();
-            return Err(VerifyError::new(Check::ImaLogSyntax, "an IMA log of bank sha1 or sha256", found));
-        }
-    };
-    if computed.as_ref() != entry.template_digest {
-        let expected =
-            format!("IMA entry {} with the digest of its data, {}", entry.index, hex::encode(computed));
-        return Err(VerifyError::new(Check::ImaTemplateDigest, expected, hex::encode(entry.template_digest)));
-    }
-    Ok(digest)
-}
-
-/// The kernel's hash of the template data: of all of it at once, which is the quickest, but for template `ima`.
-fn hashed(entry: &Entry<'_>, algorithm: &'static Algorithm) -> Digest {
-    if entry.template_name != "ima" {
-        return digest(algorithm, entry.template_data);
-    }
-    let mut context = Context::new(algorithm);
-    entry.hash_parts(|part| context.update(part));
-    context.finish()
-}
-
-/// Entry 0 is the kernel's hash over PCR 0 to 9 as it found them. In banks other than SHA-1, Linux has included PCR 8 and
-/// 9 since 5.8 (`ima_calc_boot_aggregate`), and it reads them before any user space runs.
-fn boot_aggregate(entry: &Entry<'_>, boot_pcrs: &[[u8; 32]; 10]) -> Result<(), VerifyError> {
-    let computed = HexArray(sha256_of(boot_pcrs.iter().map(<[u8; 32]>::as_slice)));
-    let refused = |found: String| {
-        VerifyError::new(Check::BootAggregate, format!("boot_aggregate sha256:{computed} first"), found)
-    };
-    let fields = entry.fields().map_err(|error| refused(error.to_string()))?;
-    let name = String::from_utf8_lossy(fields.name.unwrap_or_default());
-    let Some(digest) = fields.digest.filter(|_| entry.is_boot_aggregate() && !entry.is_violation()) else {
-        return Err(refused(name.into_owned()));
-    };
-    if digest.value.iter().all(|byte| *byte == 0) {
-        return Err(refused("zeros: the kernel had no TPM when IMA started".to_owned()));
-    }
-    let plain = digest.kind == DigestKind::Content && digest.algorithm == HashAlgorithm::Sha256;
-    if !plain || digest.value != computed.0 {
-        return Err(refused(format!("{name} {}:{}", digest.algorithm.name(), hex::encode(digest.value))));
-    }
-    Ok(())
 }
 
 fn not_replayed(replay: ImaReplay, quoted: [u8; 32]) -> VerifyError {

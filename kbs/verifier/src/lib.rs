@@ -19,6 +19,7 @@ pub use parts::{MAX_ADDITIONAL_LEN, MAX_BODY_LEN, parse_body};
 pub use policy::{AppraisalPolicy, TdxPolicy};
 pub use reference::{ReferenceError, ReferenceValues};
 pub use result::{AttestationResult, BindingLevel, TrustTier, TrustVector};
+pub use tpm::boot::rules::{BootStage, boot_rules};
 
 pub mod azure;
 pub mod challenge;

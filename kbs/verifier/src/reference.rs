@@ -2,17 +2,24 @@
 //!
 //! Any number of documents add up. What is not in one of them is not expected, hence refused; nothing here means "any".
 
-use sealpod_evidence::bytes::{Sha256Digest, Sha384Digest};
+use sealpod_evidence::bytes::{HexArray, Sha256Digest, Sha384Digest};
 use sealpod_evidence::reference_values::{
     BootReference, FileSet, ParavisorTee, ReferenceDocument, SnpMeasurement, SnpTcb, TdxMeasurement, VERSION,
 };
 use sealpod_evidence::snp::report::Product;
 use sealpod_evidence::workload::ImageDigest;
 use std::collections::HashMap;
+use std::sync::Arc;
 
-pub(crate) use files::{FileIndex, Paths};
+pub use packed::{PackedError, PackedSet, pack};
+pub use signers::FileKey;
+
+pub(crate) use files::{ImageFiles, Paths};
+pub(crate) use signers::Signer;
 
 mod files;
+pub mod packed;
+mod signers;
 
 /// What the owner expects, compiled from reviewed documents. Lookups are by hash and allocate nothing.
 ///
@@ -25,9 +32,14 @@ pub struct ReferenceValues {
     paravisors: HashMap<(ParavisorTee, [u8; 48]), Box<str>>,
     initdata: HashMap<[u8; 32], Box<str>>,
     boots: Vec<BootReference>,
-    guest_files: Option<FileIndex>,
+    guest_files: Option<ImageFiles>,
     guest_programs: files::PathSet,
-    image_files: HashMap<ImageDigest, FileIndex>,
+    image_files: HashMap<ImageDigest, ImageFiles>,
+    /// Packed sets that documents list, and the images that they say that these are of.
+    listed_sets: HashMap<[u8; 32], Option<ImageDigest>>,
+    signers: Vec<Signer>,
+    /// Digests of measured buffers, by the names that the kernel gives these.
+    buffers: HashMap<Box<[u8]>, Vec<[u8; 32]>>,
     violations: u64,
 }
 
@@ -106,6 +118,24 @@ pub enum ReferenceError {
         /// The path found.
         found: String,
     },
+    /// A key of an IMA signer that cannot be used, or one without directories.
+    #[error("Reference Values {document:?}: IMA signer {signer:?}: {found}")]
+    Signer {
+        /// The document.
+        document: String,
+        /// As its reviewer described it.
+        signer: String,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// One packed set for two images.
+    #[error("Reference Values {document:?}: packed set {sha256} is listed for another image already")]
+    PackedConflict {
+        /// The document.
+        document: String,
+        /// SHA-256 of the set.
+        sha256: Sha256Digest,
+    },
     /// A boot event in a PCR that no boot log is appraised for.
     #[error("Reference Values {document:?}: boot events of PCR {found}, expected a PCR of 0 to 9")]
     BootPcr {
@@ -171,8 +201,53 @@ impl ReferenceValues {
     }
 
     /// The guest image's files.
-    pub(crate) fn guest_files(&self) -> Option<&FileIndex> {
+    pub(crate) fn guest_files(&self) -> Option<&ImageFiles> {
         self.guest_files.as_ref()
+    }
+
+    /// Add a packed set that one of the documents lists, from the bytes of its file.
+    ///
+    /// # Errors
+    ///
+    /// [`PackedError`] for bytes that are no sound set, for a set that no document lists, and for one that names another image than
+    /// the document does.
+    pub fn add_packed(&mut self, bytes: Arc<[u8]>) -> Result<(), PackedError> {
+        let set = PackedSet::parse(bytes)?;
+        let sha256 = set.sha256();
+        let image = *self.listed_sets.get(&sha256.0).ok_or(PackedError::Unlisted { sha256 })?;
+        if image != set.image() {
+            let name = |image: Option<ImageDigest>| {
+                image.map_or_else(|| "the guest image".to_owned(), |image| format!("image {image}"))
+            };
+            let (expected, found) = (name(image), name(set.image()));
+            return Err(PackedError::Image { sha256, expected, found });
+        }
+        self.files_of(image).packed.push(set);
+        Ok(())
+    }
+
+    /// SHA-256 of the packed sets that documents list and that were not given yet. Without them, their files are foreign.
+    pub fn missing_packed(&self) -> Vec<Sha256Digest> {
+        let given = |sha256: &[u8; 32]| {
+            self.guest_files
+                .iter()
+                .chain(self.image_files.values())
+                .any(|files| files.packed.iter().any(|set| set.sha256().0 == *sha256))
+        };
+        let mut missing: Vec<_> =
+            self.listed_sets.keys().filter(|sha256| !given(sha256)).copied().map(HexArray).collect();
+        missing.sort_unstable();
+        missing
+    }
+
+    /// Keys whose signatures on files are accepted.
+    pub(crate) fn signers(&self) -> &[Signer] {
+        &self.signers
+    }
+
+    /// Whether a buffer of this name with this SHA-256 digest may be measured.
+    pub(crate) fn buffer(&self, name: &[u8], digest: &[u8; 32]) -> bool {
+        self.buffers.get(name).is_some_and(|known| known.contains(digest))
     }
 
     /// Whether this is the path of a file of the guest image's that is no shared library: the agent, the container runtime, kernel
@@ -181,11 +256,12 @@ impl ReferenceValues {
     ///
     /// Shared libraries are left out because a distribution has them at the same paths in every image, in whatever version.
     pub(crate) fn is_guest_program(&self, path: &[u8]) -> bool {
-        self.guest_programs.contains(path)
+        let packed = |files: &ImageFiles| files.packed.iter().any(|set| set.has_program(path));
+        self.guest_programs.contains(path) || self.guest_files.as_ref().is_some_and(packed)
     }
 
     /// A container image's files.
-    pub(crate) fn image_files(&self, image: &ImageDigest) -> Option<&FileIndex> {
+    pub(crate) fn image_files(&self, image: &ImageDigest) -> Option<&ImageFiles> {
         self.image_files.get(image)
     }
 
@@ -221,6 +297,32 @@ impl ReferenceValues {
         }
         for set in &document.files {
             self.add_files(document, set)?;
+        }
+        for set in &document.fs_verity {
+            for (path, digests) in &set.files {
+                absolute(document, path)?;
+                self.files_of(set.image).verity.add(path, digests);
+            }
+            self.reserve_programs(set);
+        }
+        for set in &document.packed_files {
+            if *self.listed_sets.entry(set.sha256.0).or_insert(set.image) != set.image {
+                return Err(ReferenceError::PackedConflict { document: name(), sha256: set.sha256 });
+            }
+        }
+        for signer in &document.ima_signers {
+            let known = Signer::new(signer).map_err(|found| ReferenceError::Signer {
+                document: name(),
+                signer: signer.description.clone(),
+                found,
+            })?;
+            // An image that is described by its signer alone is described.
+            self.files_of(signer.image);
+            self.signers.push(known);
+        }
+        for buffer in &document.ima_buffers {
+            let known = self.buffers.entry(files::as_logged(&buffer.name).into_boxed_bytes()).or_default();
+            known.push(buffer.sha256.0);
         }
         self.violations = self.violations.max(document.dangerous_allow_ima_violations_up_to);
         Ok(())
@@ -278,18 +380,25 @@ impl ReferenceValues {
     }
 
     fn add_files(&mut self, document: &ReferenceDocument, set: &FileSet) -> Result<(), ReferenceError> {
-        let index = match set.image {
-            None => self.guest_files.get_or_insert_default(),
-            Some(image) => self.image_files.entry(image).or_default(),
-        };
+        let index = &mut self.files_of(set.image).index;
         for (path, digests) in &set.files {
             absolute(document, path)?;
             index.add(path, digests);
-            if set.image.is_none() && !is_shared_library(path) {
-                self.guest_programs.insert(files::as_logged(path).into_boxed_bytes());
-            }
         }
+        self.reserve_programs(set);
         Ok(())
+    }
+
+    fn reserve_programs(&mut self, set: &FileSet) {
+        let programs = set.files.keys().filter(|path| set.image.is_none() && !is_shared_library(path));
+        self.guest_programs.extend(programs.map(|path| files::as_logged(path).into_boxed_bytes()));
+    }
+
+    fn files_of(&mut self, image: Option<ImageDigest>) -> &mut ImageFiles {
+        match image {
+            None => self.guest_files.get_or_insert_default(),
+            Some(image) => self.image_files.entry(image).or_default(),
+        }
     }
 }
 

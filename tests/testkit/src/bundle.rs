@@ -226,7 +226,7 @@ impl Bundle {
             }],
             boot: vec![self.boot_log.reference()],
             files: vec![files(None, &self.guest_files), files(Some(pod::image_digest()), &self.image_files)],
-            dangerous_allow_ima_violations_up_to: 0,
+            ..ReferenceDocument::default()
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One record: TCG_PCR_EVENT2 (PFP 1.06 section 10.2.2), or CC_EVENT of the CCEL, which has the same layout.
 
-use super::{Algorithms, BootLogError, EV_NO_ACTION, EV_PLATFORM_CONFIG_FLAGS};
+use super::{ALG_SHA1, Algorithms, BootLogError, EV_NO_ACTION, EV_PLATFORM_CONFIG_FLAGS, Layout, legacy};
 use crate::reader::Reader;
 
 /// One event, borrowed from the log.
@@ -21,9 +21,11 @@ pub struct Event<'a> {
 /// The digests of one event: at least one, none twice.
 #[derive(Debug, Clone, Copy)]
 pub struct Digests<'a> {
+    /// Each with its algorithm in front, or one that is SHA-1's.
     list: &'a [u8],
     count: u32,
     algorithms: Algorithms<'a>,
+    layout: Layout,
 }
 
 /// Iterates over the events of a log that was checked.
@@ -31,6 +33,7 @@ pub struct Digests<'a> {
 pub struct Events<'a> {
     records: Reader<'a>,
     left: u32,
+    layout: Layout,
     algorithms: Algorithms<'a>,
 }
 
@@ -49,17 +52,29 @@ impl<'a> Event<'a> {
         self.pcr == 1 && self.event_type == EV_PLATFORM_CONFIG_FLAGS && text == b"ACPI DATA"
     }
 
-    pub(super) fn read(log: &mut Reader<'a>, algorithms: Algorithms<'a>) -> Result<Self, BootLogError> {
+    pub(super) fn read(
+        log: &mut Reader<'a>,
+        layout: Layout,
+        algorithms: Algorithms<'a>,
+    ) -> Result<Self, BootLogError> {
         let offset = log.offset();
         let (pcr, event_type) = (log.le_u32()?, log.le_u32()?);
-        let digests = Digests::read(log, offset, algorithms)?;
+        let digests = match layout {
+            Layout::TpmSha1 => Digests { list: log.take(legacy::DIGEST)?, count: 1, algorithms, layout },
+            Layout::Tpm | Layout::Ccel => Digests::read(log, offset, layout, algorithms)?,
+        };
         let size = log.le_u32()?;
         Ok(Self { pcr, event_type, digests, data: log.take(size as usize)?, offset })
     }
 }
 
 impl<'a> Digests<'a> {
-    fn read(log: &mut Reader<'a>, offset: usize, algorithms: Algorithms<'a>) -> Result<Self, BootLogError> {
+    fn read(
+        log: &mut Reader<'a>,
+        offset: usize,
+        layout: Layout,
+        algorithms: Algorithms<'a>,
+    ) -> Result<Self, BootLogError> {
         let count = log.le_u32()?;
         let expected = algorithms.iter().len() as u32;
         // Fewer than the header announces are legal in practice: Windows logs only the banks that it extends.
@@ -79,7 +94,7 @@ impl<'a> Digests<'a> {
         }
         let len = start.len().saturating_sub(log.rest().len());
         let list = start.get(..len).unwrap_or_default();
-        Ok(Self { list, count, algorithms })
+        Ok(Self { list, count, algorithms, layout })
     }
 
     /// The digest by an algorithm (TPM_ALG_ID), if the event has it.
@@ -89,11 +104,11 @@ impl<'a> Digests<'a> {
 
     /// Algorithm and digest, in the log's order.
     pub fn iter(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
-        let algorithms = self.algorithms;
+        let (algorithms, layout) = (self.algorithms, self.layout);
         let mut list = Reader::new(self.list);
         // `read` went the same way over the same bytes, so this ends at the end of the list and not before.
         (0..self.count).map_while(move |_| {
-            let algorithm = list.le_u16().ok()?;
+            let algorithm = if layout == Layout::TpmSha1 { ALG_SHA1 } else { list.le_u16().ok()? };
             let digest = list.take(algorithms.size(algorithm)?.into()).ok()?;
             Some((algorithm, digest))
         })
@@ -101,8 +116,8 @@ impl<'a> Digests<'a> {
 }
 
 impl<'a> Events<'a> {
-    pub(super) fn new(records: Reader<'a>, count: u32, algorithms: Algorithms<'a>) -> Self {
-        Self { records, left: count, algorithms }
+    pub(super) fn new(records: Reader<'a>, count: u32, layout: Layout, algorithms: Algorithms<'a>) -> Self {
+        Self { records, left: count, layout, algorithms }
     }
 }
 
@@ -112,7 +127,7 @@ impl<'a> Iterator for Events<'a> {
     fn next(&mut self) -> Option<Event<'a>> {
         self.left = self.left.checked_sub(1)?;
         // The log was read once with the same function: there is no error to drop here.
-        Event::read(&mut self.records, self.algorithms).ok()
+        Event::read(&mut self.records, self.layout, self.algorithms).ok()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -1,7 +1,7 @@
 //! The Spec ID event: the header of a crypto agile log (PFP 1.06 section 10.4.5.1).
 
 use super::{
-    ALG_SHA1, ALG_SHA256, ALG_SHA384, ALG_SHA512, BootLogError, EV_NO_ACTION, MAX_ALGORITHMS, Registers,
+    ALG_SHA1, ALG_SHA256, ALG_SHA384, ALG_SHA512, BootLogError, EV_NO_ACTION, Layout, MAX_ALGORITHMS,
 };
 use crate::reader::{ReadError, Reader};
 
@@ -26,10 +26,10 @@ pub struct SpecId<'a> {
 
 /// The header's table of digest algorithms: no algorithm twice, known ones with their size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Algorithms<'a>(&'a [[u8; 4]]);
+pub struct Algorithms<'a>(pub(super) &'a [[u8; 4]]);
 
 impl<'a> SpecId<'a> {
-    pub(super) fn read(log: &mut Reader<'a>, registers: Registers) -> Result<Self, BootLogError> {
+    pub(super) fn read(log: &mut Reader<'a>, layout: Layout) -> Result<Self, BootLogError> {
         let (register, event_type) = (log.le_u32()?, log.le_u32()?);
         let digest = log.array::<20>()?;
         let size = log.le_u32()?;
@@ -38,7 +38,7 @@ impl<'a> SpecId<'a> {
             return Err(BootLogError::Legacy { found: event_type });
         }
         // The CCEL of OVMF and its descendants puts the header in register 1.
-        let expected = if registers == Registers::Pcr { 0 } else { 1 };
+        let expected = if layout == Layout::Ccel { 1 } else { 0 };
         if event_type != EV_NO_ACTION || register > expected || digest != [0; 20] {
             return Err(BootLogError::HeaderEvent { event_type, register });
         }

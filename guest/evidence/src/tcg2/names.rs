@@ -38,6 +38,10 @@ event_types! {
     EV_EFI_BOOT_SERVICES_APPLICATION = 0x8000_0003;
     /// A text of the UEFI firmware; the data is hashed.
     EV_EFI_ACTION = 0x8000_0007;
+    /// A loaded UEFI boot services driver; the digest is the Authenticode hash of its image.
+    EV_EFI_BOOT_SERVICES_DRIVER = 0x8000_0004;
+    /// A loaded UEFI runtime services driver; the digest is the Authenticode hash of its image.
+    EV_EFI_RUNTIME_SERVICES_DRIVER = 0x8000_0005;
     ---
     EV_PREBOOT_CERT = 0x0;
     EV_POST_CODE = 0x1;
@@ -53,15 +57,13 @@ event_types! {
     EV_OMIT_BOOT_DEVICE_EVENTS = 0x12;
     EV_POST_CODE2 = 0x13;
     EV_EFI_VARIABLE_BOOT = 0x8000_0002;
-    EV_EFI_BOOT_SERVICES_DRIVER = 0x8000_0004;
-    EV_EFI_RUNTIME_SERVICES_DRIVER = 0x8000_0005;
     EV_EFI_GPT_EVENT = 0x8000_0006;
+    EV_EFI_GPT_EVENT2 = 0x8000_000d;
     EV_EFI_PLATFORM_FIRMWARE_BLOB = 0x8000_0008;
     EV_EFI_HANDOFF_TABLES = 0x8000_0009;
     EV_EFI_PLATFORM_FIRMWARE_BLOB2 = 0x8000_000a;
     EV_EFI_HANDOFF_TABLES2 = 0x8000_000b;
     EV_EFI_VARIABLE_BOOT2 = 0x8000_000c;
-    EV_EFI_GPT_EVENT2 = 0x8000_000d;
     EV_EFI_HCRTM_EVENT = 0x8000_0010;
     EV_EFI_VARIABLE_AUTHORITY = 0x8000_00e0;
     EV_EFI_SPDM_FIRMWARE_BLOB = 0x8000_00e1;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::vector;
+use crate::tpm::HashAlg;
 use base64::Engine as _;
 use serde_json::Value;
 
@@ -178,6 +179,81 @@ fn the_startup_locality_is_said_once_and_first() {
     assert!(BootLog::parse(&log(&[separator(1), locality(&[3])])).is_ok());
 }
 
+/// An event in the SHA-1-only form.
+fn sha1_event(pcr: u32, event_type: u32, data: &[u8]) -> Vec<u8> {
+    let mut event = [pcr.to_le_bytes(), event_type.to_le_bytes()].concat();
+    event.extend([1; 20]);
+    event.extend((data.len() as u32).to_le_bytes());
+    event.extend(data);
+    event
+}
+
+#[test]
+fn the_form_of_tpm_1_2_has_sha_1_digests_and_no_header() {
+    use sha1::{Digest as _, Sha1};
+    let bytes =
+        [sha1_event(0, EV_NO_ACTION, b"Spec ID Event00\0"), sha1_event(4, EV_SEPARATOR, &[0; 4])].concat();
+    assert_eq!(error(&bytes), BootLogError::Legacy { found: EV_NO_ACTION });
+    let log = BootLog::parse_any(&bytes).unwrap();
+    assert_eq!((log.layout(), log.event_count(), log.startup_locality()), (Layout::TpmSha1, 2, 0));
+    let event = log.events().last().unwrap();
+    assert_eq!((event.pcr, event.data, event.digests.iter().count()), (4, &[0; 4][..], 1));
+    assert_eq!(event.digests.get(ALG_SHA1), Some(&[1; 20][..]));
+    let value = <[u8; 20]>::from(Sha1::digest([[0; 20], [1; 20]].concat()));
+    assert_eq!(log.replay_sha1().unwrap()[4], value);
+    assert_eq!(log.registers(HashAlg::Sha1).unwrap()[4], Register::Value(value.to_vec()));
+    assert_eq!(log.registers(HashAlg::Sha1).unwrap()[0], Register::Untouched);
+    assert_eq!(log.replay_sha256(), Err(BootLogError::NoBank { expected: ALG_SHA256 }));
+    for len in 1..bytes.len() {
+        assert_eq!(
+            BootLog::parse_any(&bytes[..len]).is_ok(),
+            len == sha1_event(0, 3, &[0; 16]).len(),
+            "{len}"
+        );
+    }
+    // What only crypto agile logs have.
+    let misplaced = BootLogError::StartupLocality { offset: 0, found: 3 };
+    let locality = sha1_event(0, EV_NO_ACTION, b"StartupLocality\0\x03");
+    assert_eq!(BootLog::parse_any(&locality).unwrap_err(), misplaced);
+    let register = BootLogError::Register { offset: 0, expected: 23, found: 24 };
+    assert_eq!(BootLog::parse_any(&sha1_event(24, EV_SEPARATOR, b"")).unwrap_err(), register);
+}
+
+#[test]
+fn text_is_base64_or_refused_as_what_it_is() {
+    let bytes = log(&[separator(0)]);
+    assert_eq!(binary(&bytes).unwrap(), bytes);
+    let text = base64::engine::general_purpose::STANDARD.encode(&bytes);
+    let lines: Vec<u8> = text.as_bytes().chunks(76).flat_map(|line| [line, b"\n"].concat()).collect();
+    assert_eq!(binary(&lines).unwrap(), bytes);
+    assert_eq!(binary(&lines[..lines.len() - 3]).unwrap_err(), BootLogError::Base64);
+    assert_eq!(binary(b"bogus\n").unwrap_err(), BootLogError::Base64);
+    let tpm12 = br#" {"Static": {"TPMVersion": 1, "EKPem": "x"}, "Log": {}}"#;
+    assert_eq!(binary(tpm12).unwrap_err(), BootLogError::Tpm12 { found: 1 });
+    for other in [&b"{"[..], b"{}", br#"{"Static": {"TPMVersion": 2}}"#] {
+        assert_eq!(binary(other).unwrap_err(), BootLogError::Json);
+    }
+    assert_eq!(binary(b"").unwrap(), b"".as_slice());
+}
+
+#[test]
+fn a_register_is_known_where_all_its_events_have_the_banks_digest() {
+    let bytes = log(&[separator(0), event(1, EV_SEPARATOR, &BOTH[1..], b""), separator(1)]);
+    let parsed = BootLog::parse(&bytes).unwrap();
+    let registers = parsed.registers(HashAlg::Sha1).unwrap();
+    let offset = parsed.events().nth(1).unwrap().offset;
+    assert!(matches!(registers[0], Register::Value(_)));
+    assert_eq!(registers[1], Register::Unknown { offset });
+    assert_eq!(registers[2], Register::Untouched);
+    let sha256 = parsed.registers(HashAlg::Sha256).unwrap();
+    for (register, value) in sha256.iter().zip(parsed.replay_sha256().unwrap()).take(2) {
+        assert_eq!(register, &Register::Value(value.to_vec()));
+    }
+    for absent in [HashAlg::Sha384, HashAlg::Sm3_256] {
+        assert_eq!(parsed.registers(absent), Err(BootLogError::NoBank { expected: absent.id() }));
+    }
+}
+
 #[test]
 fn padding_is_for_areas_only_and_of_one_kind() {
     let exact = log(&[separator(0)]);
@@ -260,14 +336,16 @@ fn real_logs_replay_as_independent_code_does() {
     let mut banks = 0;
     let captures = captures("tcg2-eventlog/");
     for (path, bytes, facts) in &captures {
-        let legacy = ["debian-10.bin", "ebs_event_missing_eventlog", "short_no_action_eventlog"]
-            .iter()
-            .any(|name| path.ends_with(name));
-        if legacy {
-            assert!(matches!(error(bytes), BootLogError::Legacy { .. }), "{path}");
+        if path.ends_with("short_no_action_eventlog") {
+            let misplaced = BootLogError::StartupLocality { offset: 0, found: 3 };
+            assert_eq!(BootLog::parse_any(bytes).unwrap_err(), misplaced);
             continue;
         }
-        let log = BootLog::parse(bytes).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let legacy = ["debian-10.bin", "ebs_event_missing_eventlog"].iter().any(|name| path.ends_with(name));
+        if legacy {
+            assert!(matches!(error(bytes), BootLogError::Legacy { .. }), "{path}");
+        }
+        let log = BootLog::parse_any(bytes).unwrap_or_else(|e| panic!("{path}: {e}"));
         // The manifest does not count the closing events of Windows, which belong to no register.
         let count = log.events().filter(|event| event.pcr != u32::MAX).count();
         assert_eq!(count as u64, facts["events"].as_u64().unwrap(), "{path}");
@@ -275,6 +353,8 @@ fn real_logs_replay_as_independent_code_does() {
         banks += agrees(path, &expected["sha1"], log.replay_sha1());
         banks += agrees(path, &expected["sha256"], log.replay_sha256());
         banks += agrees(path, &expected["sha384"], log.replay_sha384());
+        banks += agrees(path, &expected["sha512"], log.replay_sha512());
+        assert_eq!(log.layout(), if legacy { Layout::TpmSha1 } else { Layout::Tpm });
     }
     assert!(captures.is_empty() || banks > 40, "{banks}");
 }
@@ -305,6 +385,13 @@ fn windows_logs_lack_sha1_digests_and_say_so() {
         let log = BootLog::parse(&bytes).unwrap();
         assert!(log.replay_sha256().is_ok(), "{path}");
         assert!(matches!(log.replay_sha1(), Err(BootLogError::NoDigest { .. })), "{path}");
+        // Firmware's registers are known all the same, and Windows' are not.
+        let registers = log.registers(HashAlg::Sha1).unwrap();
+        assert!(registers[..5].iter().all(|register| matches!(register, Register::Value(_))), "{path}");
+        assert!(
+            registers[11..15].iter().all(|register| matches!(register, Register::Unknown { .. })),
+            "{path}"
+        );
     }
 }
 

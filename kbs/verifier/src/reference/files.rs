@@ -1,8 +1,30 @@
 //! Files of one image, by digest and then by path.
 
-use super::Sha256Digest;
+use super::{PackedSet, Sha256Digest};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+
+/// All that is known of one image's files.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ImageFiles {
+    /// By the SHA-256 of their content.
+    pub index: FileIndex,
+    /// Those too many for an index.
+    pub packed: Vec<PackedSet>,
+    /// By their fs-verity digests.
+    pub verity: FileIndex,
+}
+
+impl ImageFiles {
+    /// Whether the image has a file with this content at this path. `fingerprint` is the file's, and is made when it is needed.
+    pub fn has(&self, path: &str, digest: &Sha256Digest, fingerprint: &mut impl FnMut() -> [u8; 32]) -> bool {
+        self.index.has(path, digest)
+            || (!self.packed.is_empty() && {
+                let fingerprint = fingerprint();
+                self.packed.iter().any(|set| set.contains(&fingerprint))
+            })
+    }
+}
 
 /// Which content may be executed or mapped under which paths of one image.
 ///

@@ -35,7 +35,7 @@ fn lists_of_several_documents_add_up() {
     assert_eq!(values.is_measurement(&[3; 48]), None);
     assert_eq!(values.is_initdata(&[3; 32]), Some("pod"));
     assert_eq!(values.is_initdata(&[4; 32]), None);
-    let guest = values.guest_files().unwrap();
+    let guest = &values.guest_files().unwrap().index;
     assert!(guest.has("/bin/a", &HexArray([1; 32])) && guest.has("/bin/a", &HexArray([2; 32])));
     assert!(!guest.has("/bin/b", &HexArray([1; 32])));
 }
@@ -68,7 +68,7 @@ fn files_of_one_image_are_not_those_of_another() {
     one.files = vec![files(Some(image(1)), "/bin/a", 1), files(Some(image(2)), "/bin/b", 2)];
     let values = ReferenceValues::from_documents(&[one]).unwrap();
     assert!(values.guest_files().is_none() && values.image_files(&image(3)).is_none());
-    let first = values.image_files(&image(1)).unwrap();
+    let first = &values.image_files(&image(1)).unwrap().index;
     assert!(first.has("/bin/a", &HexArray([1; 32])) && !first.has("/bin/b", &HexArray([2; 32])));
     assert_eq!(first.path_of(&HexArray([1; 32])), Some("/bin/a"));
 }

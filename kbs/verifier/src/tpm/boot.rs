@@ -1,5 +1,7 @@
 //! Step 12: the boot log is what the TPM saw, and it is a boot that the owner accepts.
 
+pub mod rules;
+
 use crate::error::{Check, VerifyError};
 use crate::hash::extend;
 use crate::parts::tpm::Pcrs;
@@ -26,7 +28,7 @@ pub(crate) struct Booted {
 }
 
 /// The boot log replays to PCR 0-7 and 9; PCR 8 is what it replays to, extended once with the initdata digest; and the
-/// events of each PCR are exactly those of one accepted boot.
+/// events of each PCR are exactly those of one accepted boot. What every boot has to look like is looked at first ([`rules`]).
 ///
 /// A guest without a boot log is accepted where nothing was extended *and* a Reference Value without events says so.
 /// Events are compared by digest: type and data are what the firmware says about them, and no PCR covers those. So whether an
@@ -39,14 +41,16 @@ pub(crate) fn appraise(
     initdata: Sha256Digest,
     reference: &ReferenceValues,
 ) -> Result<Booted, VerifyError> {
+    let mut log = None;
     let (events, pcrs) = if boot_log.is_empty() {
         (Events::default(), [[0; 32]; BOOT_PCRS])
     } else {
-        let log = BootLog::parse(boot_log)
+        let parsed = BootLog::parse(boot_log)
             .map_err(|error| VerifyError::new(Check::BootLogSyntax, "a TCG2 boot log", error))?;
-        replay(&log)?
+        replay(log.insert(parsed))?
     };
     compare(quoted, initdata, &pcrs)?;
+    log.as_ref().map_or(Ok(rules::BootStage::Firmware), rules::boot_rules)?;
     let known = accepted(&events, reference.boots())?;
     Ok(Booted { description: known.description.clone(), acpi_measured: known.measures_acpi(), pcrs })
 }

@@ -9,6 +9,10 @@ use sealpod_verifier::Check;
 
 const FOREIGN: [u8; 32] = [0xee; 32];
 
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Digests::of(bytes).sha256
+}
+
 /// Valid evidence whose IMA log has this entry at its end.
 fn with(entry: ImaEntry) -> Bundle {
     let mut bundle = valid();
@@ -263,10 +267,19 @@ fn no_template_that_is_taken_can_be_mistaken_for_another() {
 
 #[test]
 fn a_measured_buffer_called_a_file_is_no_known_file() {
-    let data = [&[b"sha256:\0".as_slice(), &FOREIGN].concat()[..], b"kexec-cmdline\0", b"quiet"];
+    let digest = [b"sha256:\0".as_slice(), &sha256(b"quiet")].concat();
+    for (name, check) in
+        [(&b"kexec-cmdline\0"[..], Check::KexecCarryOver), (b"dm_table_load\0", Check::MeasuredBuffer)]
+    {
+        let data: Vec<u8> = [&digest, name, b"quiet"].iter().flat_map(|field| sized(field)).collect();
+        refused_spoiled(&labelled("ima-buf", &data), check);
+        refused_spoiled(&labelled("ima-sig", &data), Check::ForeignFile);
+    }
+    // And a file called a buffer would need a signature with the digest of the file.
+    let (digest, path) = (valid().guest_files["/usr/bin/crun"], b"/usr/bin/crun\0");
+    let data: [&[u8]; 3] = [&[b"sha256:\0".as_slice(), &digest].concat(), path, b""];
     let data: Vec<u8> = data.iter().flat_map(|field| sized(field)).collect();
-    refused_spoiled(&labelled("ima-buf", &data), Check::UnexpectedMeasurement);
-    refused_spoiled(&labelled("ima-sig", &data), Check::ForeignFile);
+    refused_spoiled(&labelled("ima-buf", &data), Check::MeasuredBuffer);
 }
 
 #[test]
@@ -314,11 +327,11 @@ fn files_that_no_path_leads_to_are_foreign_whatever_their_content() {
         ("memfd:crun_cloned:/proc/self/exe", crun),
         ("memfd:app", bundle.image_files["/bin/app"]),
         ("crun", crun),
-        // Nor does the name of the first entry help a later one.
-        ("boot_aggregate", FOREIGN),
     ] {
         refused(&with(ImaEntry::file(name, digest)), Check::ForeignFile);
     }
+    // Nor does the name of the first entry help a later one.
+    refused(&with(ImaEntry::file("boot_aggregate", FOREIGN)), Check::KexecCarryOver);
 }
 
 #[test]
