@@ -67,6 +67,41 @@ pub struct SnpEvidence {
     pub certificates: Base64,
 }
 
+/// Primary evidence of a TD, in the form that Confidential Containers deploy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TdxEvidence {
+    /// The quote as the quoting enclave made it. Zeros may follow.
+    pub quote: Base64,
+    /// The CCEL's log area, zeros or ones behind the last event included.
+    pub cc_eventlog: Base64,
+}
+
+/// The additional evidence of a TD: a map with one key, `logs` or `tpm`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TdAdditionalEvidence {
+    /// What the measured guest says where there is no TPM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<GuestLogs>,
+    /// What a vTPM and the measured guest say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<TpmEvidence>,
+}
+
+/// What a measured guest without a TPM says. Only the report covers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestLogs {
+    /// [`SEALPOD_VERSION`].
+    pub version: u32,
+    /// IMA binary log, from the first entry on. IMA found no TPM, so its boot aggregate is zero.
+    pub ima_log: ImaLog,
+    /// Workload log: CEL-TLV records, as they would be extended into PCR 13. The agent extended RTMR3 with the SHA-384 of
+    /// initdata first, and then with that of each record's content.
+    pub workload_log: Base64,
+}
+
 /// The additional evidence: a map with one key, `tpm`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

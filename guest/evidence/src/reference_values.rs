@@ -91,6 +91,9 @@ pub struct TdxMeasurement {
     /// checked in either case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mr_seam: Option<Sha384Digest>,
+    /// Take this TD though its firmware does not measure the ACPI tables into RTMR0: see [`BootReference`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dangerous_unmeasured_acpi: bool,
     /// Firmware, machine, kernel, initrd, command line: for the reviewer.
     pub description: String,
 }

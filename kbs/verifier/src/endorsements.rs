@@ -3,6 +3,7 @@
 use crate::UnixTime;
 use crate::signature::PublicKey;
 use crate::snp::{self, Hint, LeafFor};
+use crate::tdx::TdxEndorsements;
 use crate::x509::Window;
 use sealpod_evidence::bytes::HexArray;
 use sealpod_evidence::snp::report::{Product, TcbBytes};
@@ -24,6 +25,7 @@ pub struct Endorsements {
     snp_leaves: HashMap<LeafFor, Vec<(usize, Window)>>,
     crls: Vec<Vec<u8>>,
     verified: HashMap<[u8; 32], Arc<VerifiedSnpKey>>,
+    tdx: TdxEndorsements,
 }
 
 /// A trusted root key, pinned by digest so that no vendor's certificate needs to be shipped.
@@ -103,7 +105,7 @@ impl VerifiedSnpKey {
 }
 
 impl Endorsements {
-    /// Trust these roots; nothing else is known yet.
+    /// Trust these roots, and Intel's for TDX; nothing else is known yet.
     pub fn new(snp_roots: Vec<SnpRoot>) -> Self {
         Self { snp_roots, ..Self::default() }
     }
@@ -115,6 +117,16 @@ impl Endorsements {
         };
         // A constant that does not parse is missing from the list, hence not trusted; a test counts them.
         AMD_ROOTS.into_iter().filter_map(parse).collect()
+    }
+
+    /// Intel's root and what is known of Intel's platforms.
+    pub fn tdx(&self) -> &TdxEndorsements {
+        &self.tdx
+    }
+
+    /// The same, to add to.
+    pub fn tdx_mut(&mut self) -> &mut TdxEndorsements {
+        &mut self.tdx
     }
 
     /// Root keys that are trusted.

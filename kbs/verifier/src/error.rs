@@ -234,8 +234,6 @@ checks! {
 
     /// The boot log does not replay to the quoted PCRs.
     BootLogReplay = 12, "boot-log-replay";
-    /// Secure boot's phases cannot be told apart in the boot log.
-    BootLogSeparator = 12, "boot-log-separator";
     /// A separator is missing from the boot log, or says that firmware met an error.
     BootSeparator = 12, "boot-separator";
     /// A register has two separators in the boot log.

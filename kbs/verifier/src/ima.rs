@@ -17,11 +17,13 @@ mod files;
 mod modsig;
 mod replay;
 mod signature;
+mod unanchored;
 
 pub use aggregate::{AggregateForm, boot_aggregate};
 pub use modsig::AppendedSignature;
 pub use replay::{BankReplay, ImaReplay};
 pub use signature::{FileSignature, SignatureError, Signed};
+pub use unanchored::appraise_unanchored;
 
 use crate::error::{Check, VerifyError};
 use crate::reference::ReferenceValues;

@@ -6,6 +6,7 @@
 pub(crate) mod azure;
 mod json;
 pub(crate) mod snp;
+pub(crate) mod tdx;
 pub(crate) mod tpm;
 
 use crate::error::{Check, VerifyError};

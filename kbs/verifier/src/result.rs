@@ -4,6 +4,7 @@ pub(crate) mod claims;
 mod refused;
 
 use crate::endorsements::VerifiedSnpKey;
+use crate::tdx::VerifiedPlatform;
 use sealpod_evidence::rcar::protocol::Tee;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -130,6 +131,7 @@ pub struct AttestationResult {
     pub(crate) report_id: Option<[u8; 32]>,
     pub(crate) uncovered_ima_entries: u64,
     pub(crate) snp_key: Option<Arc<VerifiedSnpKey>>,
+    pub(crate) tdx_platform: Option<Arc<VerifiedPlatform>>,
 }
 
 impl AttestationResult {
@@ -177,6 +179,12 @@ impl AttestationResult {
     /// ([`crate::Endorsements::remember`]). `None` where another TEE's key signed.
     pub fn snp_key(&self) -> Option<&Arc<VerifiedSnpKey>> {
         self.snp_key.as_ref()
+    }
+
+    /// The Intel platform whose chain and collateral were verified, to hand in again as an endorsement
+    /// ([`crate::tdx::TdxEndorsements::remember`]). `None` where another TEE's key signed.
+    pub fn tdx_platform(&self) -> Option<&Arc<VerifiedPlatform>> {
+        self.tdx_platform.as_ref()
     }
 }
 

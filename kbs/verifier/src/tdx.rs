@@ -5,7 +5,7 @@
 //! | step | function |
 //! |---|---|
 //! | 1 | [`parse`], [`Collateral::from_json`], [`Collateral::from_parts`] |
-//! | 3 | [`certificates`] then [`pck`]; [`verify_collateral`] |
+//! | 3 | [`endorse`]; in parts [`certificates`] then [`pck`], and [`verify_collateral`] |
 //! | 4 | [`qe_report`], [`evaluate`], [`accept`] |
 //! | 5 | [`signature`] |
 //! | 6 | [`td`], [`attributes`] |
@@ -16,9 +16,12 @@
 //!
 //! Steps 3 to 5 take SGX quotes too.
 
+pub(crate) mod claims;
+
 mod chain;
 mod collateral;
 mod document;
+mod endorsements;
 mod fields;
 mod intel;
 mod level;
@@ -34,10 +37,11 @@ pub use collateral::{
     verify_qe_identity, verify_tcb_info,
 };
 pub use document::{EnclaveIdentity, TcbInfo};
+pub use endorsements::{TdxEndorsements, VerifiedPlatform, endorse};
 pub use fields::{attributes, config_id, launch, report_data, td};
 pub use intel::{PckCa, builtin_roots};
 pub use level::{TcbVerdict, accept, evaluate};
-pub use logs::{boot_log, workload_log};
+pub use logs::{MAX_CCEL, boot_log, initdata_digest, workload_log};
 pub use pck::Platform;
 pub use quote::{MAX_QUOTE, certificates, parse, qe_report, signature};
 pub use status::TcbStatus;

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod logs;
 pub mod pki;
 pub mod report;
+pub mod tdx;
 pub mod tpm;
 
 pub use azure::{AzureBundle, AzureSealed};

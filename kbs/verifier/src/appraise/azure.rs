@@ -55,6 +55,7 @@ pub(super) fn verify_snp(input: &Input<'_>) -> Result<AttestationResult, VerifyE
         debug: report.policy().debug_allowed(),
         report_id: Some(report.report_id()),
         snp_key: Some(key),
+        tdx_platform: None,
         binding_level: BindingLevel::Paravisor,
         boot: booted.description,
         acpi_measured: booted.acpi_measured,

@@ -45,6 +45,7 @@ pub(super) fn verify(input: &Input<'_>) -> Result<AttestationResult, VerifyError
         debug: report.policy().debug_allowed(),
         report_id: Some(report.report_id()),
         snp_key: Some(key),
+        tdx_platform: None,
         binding_level,
         boot: booted.description,
         acpi_measured: booted.acpi_measured,

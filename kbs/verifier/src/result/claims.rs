@@ -5,6 +5,7 @@ use crate::endorsements::VerifiedSnpKey;
 use crate::ima::Measured;
 use crate::parts::Common;
 use crate::parts::tpm::TpmPart;
+use crate::tdx::VerifiedPlatform;
 use crate::workload::Started;
 use sealpod_evidence::rcar::protocol::Tee;
 use serde_json::{Map, Value, json};
@@ -34,6 +35,7 @@ pub(crate) struct Findings<'a> {
     /// What names the guest instance, where the TEE has such a thing.
     pub report_id: Option<[u8; 32]>,
     pub snp_key: Option<Arc<VerifiedSnpKey>>,
+    pub tdx_platform: Option<Arc<VerifiedPlatform>>,
     pub binding_level: BindingLevel,
     /// The boot, as its reviewer described it.
     pub boot: String,
@@ -54,6 +56,7 @@ pub(crate) fn result(common: &Common<'_>, findings: Findings<'_>) -> Attestation
         uncovered_ima_entries: findings.measured.uncovered,
         tee_pubkey: common.tee_pubkey.clone(),
         snp_key: findings.snp_key.clone(),
+        tdx_platform: findings.tdx_platform.clone(),
         claims: claims(common, findings),
     }
 }

@@ -1,6 +1,6 @@
 //! Step 3: from a platform's PCK, or from Intel's TCB signing key, to a root that is trusted.
 
-use super::intel::{self, PckCa, Role, only};
+use super::intel::{self, PckCa, Role, take};
 use super::pck::{Platform, SGX_EXTENSIONS};
 use crate::signature::{PublicKey, Scheme};
 use crate::x509::{Certificate, crl};
@@ -58,40 +58,74 @@ pub fn pck(
     require_lists: bool,
     now: UnixTime,
 ) -> Result<VerifiedPck, VerifyError> {
-    let certificates = parse(certificates)?;
-    let leaf = only(&certificates, Role::Pck)?;
-    let ca = match Role::require(leaf.issuer())? {
-        Role::Ca(ca) => ca,
-        other => return Err(wrong_issuer("a PCK issued by Intel's Processor or Platform CA", other)),
-    };
-    let (intermediate, root) = (only(&certificates, Role::Ca(ca))?, only(&certificates, Role::Root)?);
-    match Role::require(intermediate.issuer())? {
-        Role::Root => {}
-        other => return Err(wrong_issuer("a PCK authority issued by Intel's root", other)),
+    let chain = PckChain::parse(certificates)?;
+    let window = chain.verify(roots, now)?;
+    chain.with_lists(window, lists, require_lists, now)
+}
+
+/// The certificates of a PCK, each known by its name. Nothing is believed of them.
+pub(super) struct PckChain<'a> {
+    leaf: Certificate<'a>,
+    intermediate: Certificate<'a>,
+    root: Certificate<'a>,
+    ca: PckCa,
+}
+
+impl<'a> PckChain<'a> {
+    pub(super) fn parse(certificates: &'a [Vec<u8>]) -> Result<Self, VerifyError> {
+        let mut certificates = parse(certificates)?;
+        let leaf = take(&mut certificates, Role::Pck)?;
+        let ca = match Role::require(leaf.issuer())? {
+            Role::Ca(ca) => ca,
+            other => return Err(wrong_issuer("a PCK issued by Intel's Processor or Platform CA", other)),
+        };
+        let (intermediate, root) =
+            (take(&mut certificates, Role::Ca(ca))?, take(&mut certificates, Role::Root)?);
+        Ok(Self { leaf, intermediate, root, ca })
     }
-    require_trusted(root, roots)?;
-    require_signed(root, root)?;
-    require_signed(intermediate, root)?;
-    require_signed(leaf, intermediate)?;
-    root.require_authority(1)?;
-    intermediate.require_authority(0)?;
-    leaf.require_leaf()?;
-    let mut window = (UnixTime::MIN, UnixTime::MAX);
-    for certificate in [root, intermediate, leaf] {
-        window = narrow(window, certificate.validity(now)?);
+
+    pub(super) fn ca(&self) -> PckCa {
+        self.ca
     }
-    let of_root = crl::check(lists, root, &[root, intermediate], require_lists, now)?;
-    let of_ca = crl::check(lists, intermediate, &[leaf], require_lists, now)?;
-    for list in [of_root, of_ca].into_iter().flatten() {
-        window = narrow(window, list);
+
+    pub(super) fn platform(&self) -> Result<Platform, VerifyError> {
+        Platform::parse(self.leaf.extension(SGX_EXTENSIONS))
     }
-    Ok(VerifiedPck {
-        key: key(leaf)?,
-        platform: Platform::parse(leaf.extension(SGX_EXTENSIONS))?,
-        ca,
-        window,
-        revocation_checked: of_root.is_some() && of_ca.is_some(),
-    })
+
+    /// All but revocation.
+    pub(super) fn verify(&self, roots: &[[u8; 48]], now: UnixTime) -> Result<Window, VerifyError> {
+        let Self { leaf, intermediate, root, .. } = self;
+        require_trusted(root, roots)?;
+        require_signed(root, root)?;
+        require_signed(intermediate, root)?;
+        require_signed(leaf, intermediate)?;
+        root.require_authority(1)?;
+        intermediate.require_authority(0)?;
+        leaf.require_leaf()?;
+        let mut window = (UnixTime::MIN, UnixTime::MAX);
+        for certificate in [root, intermediate, leaf] {
+            window = narrow(window, certificate.validity(now)?);
+        }
+        Ok(window)
+    }
+
+    /// Revocation, and the key.
+    pub(super) fn with_lists(
+        &self,
+        mut window: Window,
+        lists: &[Vec<u8>],
+        require: bool,
+        now: UnixTime,
+    ) -> Result<VerifiedPck, VerifyError> {
+        let Self { leaf, intermediate, root, ca } = self;
+        let of_root = crl::check(lists, root, &[root, intermediate], require, now)?;
+        let of_ca = crl::check(lists, intermediate, &[leaf], require, now)?;
+        for list in [of_root, of_ca].into_iter().flatten() {
+            window = narrow(window, list);
+        }
+        let revocation_checked = of_root.is_some() && of_ca.is_some();
+        Ok(VerifiedPck { key: key(leaf)?, platform: self.platform()?, ca: *ca, window, revocation_checked })
+    }
 }
 
 /// Verifies Intel SGX Root CA → TCB Signing at `now`. Lists of the root count where there are any.
@@ -101,22 +135,23 @@ pub(super) fn tcb_signing(
     lists: &[Vec<u8>],
     now: UnixTime,
 ) -> Result<(PublicKey, Window), VerifyError> {
-    let certificates = parse(certificates)?;
-    let (leaf, root) = (only(&certificates, Role::TcbSigning)?, only(&certificates, Role::Root)?);
+    let mut certificates = parse(certificates)?;
+    let leaf = take(&mut certificates, Role::TcbSigning)?;
+    let root = take(&mut certificates, Role::Root)?;
     match Role::require(leaf.issuer())? {
         Role::Root => {}
         other => return Err(wrong_issuer("a TCB signing key issued by Intel's root", other)),
     }
-    require_trusted(root, roots)?;
-    require_signed(root, root)?;
-    require_signed(leaf, root)?;
+    require_trusted(&root, roots)?;
+    require_signed(&root, &root)?;
+    require_signed(&leaf, &root)?;
     root.require_authority(0)?;
     leaf.require_leaf()?;
     let mut window = narrow(root.validity(now)?, leaf.validity(now)?);
-    if let Some(list) = crl::check(lists, root, &[root, leaf], !lists.is_empty(), now)? {
+    if let Some(list) = crl::check(lists, &root, &[&root, &leaf], !lists.is_empty(), now)? {
         window = narrow(window, list);
     }
-    Ok((key(leaf)?, window))
+    Ok((key(&leaf)?, window))
 }
 
 /// What a root certificate (DER) is pinned by: SHA-384 of its SubjectPublicKeyInfo. Whoever trusts it decides that elsewhere.

@@ -4,6 +4,7 @@ use crate::policy::AppraisalPolicy;
 use crate::reference::ReferenceValues;
 use crate::{Check, VerifyError};
 use sealpod_evidence::bytes::{HexArray, Sha256Digest, Sha384Digest};
+use sealpod_evidence::reference_values::TdxMeasurement;
 use sealpod_evidence::tdx::Quote;
 use sealpod_evidence::tdx::report::TdReport;
 
@@ -65,14 +66,14 @@ pub fn report_data(quote: &Quote<'_>, expected: &[u8; 64]) -> Result<(), VerifyE
     Err(VerifyError::new(Check::ReportData, HexArray(*expected), HexArray(*found)))
 }
 
-/// Step 8. MRTD, RTMR0 to RTMR2 and, where it says one, MRSEAM are those of a Reference Value; gives its description.
+/// Step 8. MRTD, RTMR0 to RTMR2 and, where it says one, MRSEAM are those of a Reference Value; gives that.
 ///
 /// Proves which firmware, kernel, initrd and command line the TD started with. RTMR3 is the agent's, see step 15.
 ///
 /// # Errors
 ///
 /// [`Check::LaunchDigest`], naming the Reference Value that is nearest.
-pub fn launch(td: &TdReport, reference: &ReferenceValues) -> Result<String, VerifyError> {
+pub fn launch<'r>(td: &TdReport, reference: &'r ReferenceValues) -> Result<&'r TdxMeasurement, VerifyError> {
     let [rtmr0, rtmr1, rtmr2, _] = td.rtmr;
     let mut nearest: Option<(usize, &str, Option<Sha384Digest>, Sha384Digest, &String)> = None;
     for known in reference.tdx() {
@@ -87,7 +88,7 @@ pub fn launch(td: &TdReport, reference: &ReferenceValues) -> Result<String, Veri
             expected.is_some_and(|expected| expected != *found)
         };
         let Some((name, expected, found)) = registers.into_iter().find(differs) else {
-            return Ok(known.description.clone());
+            return Ok(known);
         };
         let equal = registers.iter().filter(|register| !differs(register)).count();
         if nearest.as_ref().is_none_or(|(best, ..)| equal > *best) {

@@ -93,24 +93,24 @@ pub(super) fn list_issuer(name: &Name) -> Option<PckCa> {
     }
 }
 
-/// The one certificate of this role, if there is exactly one.
-pub(super) fn only<'c, 'a>(
-    certificates: &'c [Certificate<'a>],
+/// Takes out the one certificate of this role, if there is exactly one.
+pub(super) fn take<'a>(
+    certificates: &mut Vec<Certificate<'a>>,
     role: Role,
-) -> Result<&'c Certificate<'a>, VerifyError> {
-    let mut found = certificates.iter().filter(|certificate| Role::of(certificate.subject()) == Some(role));
-    match (found.next(), found.next()) {
-        (Some(certificate), None) => Ok(certificate),
-        (None, _) => {
-            let names: Vec<_> = certificates.iter().map(|known| known.subject().to_string()).collect();
-            Err(VerifyError::new(
-                Check::ChainIncomplete,
-                format!("a {role:?} certificate"),
-                format!("{names:?}"),
-            ))
-        }
-        (Some(_), Some(_)) => {
-            Err(VerifyError::new(Check::CertificateName, format!("one {role:?} certificate"), "several"))
-        }
+) -> Result<Certificate<'a>, VerifyError> {
+    let is_one = |certificate: &Certificate<'_>| Role::of(certificate.subject()) == Some(role);
+    let Some(index) = certificates.iter().position(is_one) else {
+        let names: Vec<_> = certificates.iter().map(|known| known.subject().to_string()).collect();
+        let expected = format!("a certificate of {role:?}");
+        return Err(VerifyError::new(Check::ChainIncomplete, expected, format!("{names:?}")));
+    };
+    let found = certificates.swap_remove(index);
+    if certificates.iter().any(is_one) {
+        return Err(VerifyError::new(
+            Check::CertificateName,
+            format!("one certificate of {role:?}"),
+            "several",
+        ));
     }
+    Ok(found)
 }

@@ -1,25 +1,26 @@
 //! Steps 12 and 15 of a TD: its logs replay to the quoted RTMRs.
 
-use crate::{Check, VerifyError};
+use crate::{Check, VerifyError, boot_rules};
 use aws_lc_rs::digest::{Context, SHA384};
 use sealpod_evidence::bytes::{HexArray, Sha384Digest};
 use sealpod_evidence::cel::Record;
+use sealpod_evidence::initdata::Initdata;
 use sealpod_evidence::rcar::PCR_WORKLOAD;
 use sealpod_evidence::tcg2::BootLog;
 use sealpod_evidence::tdx::ccel;
 use sealpod_evidence::tdx::report::TdReport;
 
 /// Most bytes of a CCEL area: the largest that firmware was seen to reserve.
-const MAX_CCEL: usize = 1 << 20;
+pub const MAX_CCEL: usize = 1 << 20;
 
 /// Step 12. The boot log replays to RTMR0, RTMR1 and RTMR2, which step 8 holds against Reference Values, and has nothing about
-/// RTMR3; and secure boot's phases can be told apart in it. Gives the number of its events.
+/// RTMR3; and it is a boot as the profile has it ([`crate::boot_rules`]). Gives the number of its events.
 ///
 /// Proves that the log's digests are what was measured. An event's data is only as true as its digest.
 ///
 /// # Errors
 ///
-/// [`Check::Budget`], [`Check::BootLogSyntax`], [`Check::BootLogSeparator`], [`Check::BootLogReplay`].
+/// [`Check::Budget`], [`Check::BootLogSyntax`], [`Check::BootLogReplay`], and those of [`crate::boot_rules`].
 pub fn boot_log(td: &TdReport, ccel: &[u8]) -> Result<u32, VerifyError> {
     if ccel.len() > MAX_CCEL {
         return Err(VerifyError::new(
@@ -41,9 +42,7 @@ pub fn boot_log(td: &TdReport, ccel: &[u8]) -> Result<u32, VerifyError> {
             return Err(VerifyError::new(Check::BootLogReplay, expected, found));
         }
     }
-    ccel::check_separators(&log).map_err(|error| {
-        VerifyError::new(Check::BootLogSeparator, "one separator before secure boot's authorities", error)
-    })?;
+    boot_rules(&log)?;
     Ok(log.event_count())
 }
 
@@ -79,6 +78,11 @@ pub fn workload_log(td: &TdReport, initdata: &Sha384Digest, records: &[Record]) 
     let found =
         format!("initdata and a log of {} record(s) that replay to {}", records.len(), HexArray(rtmr));
     refuse(format!("RTMR3 = {quoted}"), found)
+}
+
+/// SHA-384 of the initdata document: what MRCONFIGID may be, and what RTMR3 is extended with first.
+pub fn initdata_digest(initdata: &Initdata) -> Sha384Digest {
+    HexArray(sha384(&[initdata.text().as_bytes()]))
 }
 
 /// `SHA-384(RTMR || digest)` (TDX Module ABI, TDG.MR.RTMR.EXTEND).

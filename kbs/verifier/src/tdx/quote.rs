@@ -36,11 +36,14 @@ pub fn parse(bytes: &[u8]) -> Result<Quote<'_>, VerifyError> {
 pub fn certificates(quote: &Quote<'_>) -> Result<Vec<Vec<u8>>, VerifyError> {
     match quote.certification {
         Certification::PckChain(chain) => text::certificates(chain),
-        other => {
-            let found = format!("certification data of type {}: {}", other.kind(), other.describe());
-            Err(VerifyError::new(Check::ChainIncomplete, "a quote with its PCK certificate chain", found))
-        }
+        _ => Err(no_chain(quote)),
     }
+}
+
+pub(super) fn no_chain(quote: &Quote<'_>) -> VerifyError {
+    let (kind, words) = (quote.certification.kind(), quote.certification.describe());
+    let found = format!("certification data of type {kind}: {words}");
+    VerifyError::new(Check::ChainIncomplete, "a quote with its PCK certificate chain", found)
 }
 
 /// Step 4. The PCK signed the quoting enclave's report, and that report commits to the attestation key.

@@ -22,6 +22,9 @@ fn the_nonce_is_the_one_given_out() {
 
 #[test]
 fn another_tee_is_refused_by_name() {
+    let mut world = World::valid();
+    world.challenge.tee = Tee::Tdx;
+    world.refused(Check::PrimaryEvidence);
     for tee in [Tee::Sgx, Tee::Cca, Tee::Sample, Tee::Tpm] {
         let mut world = World::valid();
         world.challenge.tee = tee;

@@ -2,4 +2,12 @@
 //! that names it.
 
 mod captures;
+mod chain;
+mod collateral;
+mod fields;
+mod guest;
+mod parts;
+mod result;
+mod tcb;
 mod vectors;
+mod world;
