@@ -13,6 +13,7 @@ pub mod bytes;
 pub mod cel;
 pub mod ima;
 pub mod initdata;
+pub mod node;
 pub mod pem;
 pub mod rcar;
 pub mod reader;
