@@ -194,7 +194,10 @@ mod tests {
         let mut plain = record(b"/etc/big", b"");
         let at = plain.len() - 4;
         plain[at..].copy_from_slice(&(1_u32 << 30).to_be_bytes());
-        assert_eq!(unpack(&compressed(&plain)), Err(ContentsError::TooLarge { what: "a file", expected: MAX_FILE }));
+        assert_eq!(
+            unpack(&compressed(&plain)),
+            Err(ContentsError::TooLarge { what: "a file", expected: MAX_FILE })
+        );
     }
 
     #[test]

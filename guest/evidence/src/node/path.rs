@@ -92,7 +92,10 @@ impl NodePath {
     /// Whether this is `directory` or something in it.
     pub fn is_in(&self, directory: &Self) -> bool {
         directory.0 == b"/"
-            || self.0.strip_prefix(directory.0.as_slice()).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+            || self
+                .0
+                .strip_prefix(directory.0.as_slice())
+                .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
     }
 }
 
@@ -282,7 +285,8 @@ mod tests {
 
     #[test]
     fn only_absolute_paths_in_normal_form_are_taken() {
-        for bad in ["", "a", "a/b", "/a/", "//a", "/a//b", "/.", "/a/..", "/a/./b", "/../etc/shadow", "/a%00"] {
+        for bad in ["", "a", "a/b", "/a/", "//a", "/a//b", "/.", "/a/..", "/a/./b", "/../etc/shadow", "/a%00"]
+        {
             let error = bad.parse::<NodePath>().unwrap_err();
             assert!(matches!(error, PathError::NotNormal { .. }), "{bad}: {error}");
         }

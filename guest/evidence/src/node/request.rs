@@ -54,13 +54,23 @@ pub const NEVER_SENT: &[&str] = &[
     "/etc/security/opasswd",
     "/etc/ssh/ssh_host_*_key",
     "/etc/ssl/private/*",
-    "/etc/kubernetes/*.conf",
+    "/boot/grub/grub.cfg",
+    "/boot/grub/user.cfg",
+    "/etc/grub.d/*",
+    "/etc/kubernetes/admin.conf",
+    "/etc/kubernetes/super-admin.conf",
+    "/etc/kubernetes/bootstrap-kubelet.conf",
+    "/etc/kubernetes/kube-proxy.conf",
+    "/etc/kubernetes/proxy.conf",
     "/etc/kubernetes/pki/*.key",
     "/var/lib/kubelet/kubeconfig",
     "/var/lib/kubelet/pki/*",
     "/var/lib/kube-proxy/*",
     "/var/lib/rancher/*/agent/*.kubeconfig",
     "/var/lib/rancher/*/agent/*.key",
+    "/etc/rancher/*/config.yaml",
+    "/etc/rancher/*/config.yaml.d/*",
+    "/etc/systemd/system/*.env",
 ];
 
 /// A part of the statement that is there when it is asked for.
@@ -83,6 +93,8 @@ pub enum FactKind {
     Accounts,
     /// A walk over the local file systems.
     Scan,
+    /// Boot loader configuration.
+    Boot,
     /// AppArmor's state.
     Apparmor,
     /// Network interfaces.
@@ -137,8 +149,8 @@ impl MeasureRequest {
         if bytes.len() > MAX_LEN {
             return Err(RequestError::TooLong { expected: MAX_LEN, found: bytes.len() });
         }
-        let request: Self =
-            serde_json::from_slice(bytes).map_err(|error| RequestError::Syntax { found: error.to_string() })?;
+        let request: Self = serde_json::from_slice(bytes)
+            .map_err(|error| RequestError::Syntax { found: error.to_string() })?;
         if request.version != VERSION {
             return Err(RequestError::Version { found: request.version });
         }
@@ -186,7 +198,10 @@ mod tests {
         let text = serde_json::to_string(&request).unwrap();
         assert_eq!(MeasureRequest::parse(text.as_bytes()), Ok(request));
         let parse = |text: &str| MeasureRequest::parse(text.as_bytes()).unwrap_err();
-        assert_eq!(parse(&text.replace("\"version\":1", "\"version\":2")), RequestError::Version { found: 2 });
+        assert_eq!(
+            parse(&text.replace("\"version\":1", "\"version\":2")),
+            RequestError::Version { found: 2 }
+        );
         assert!(matches!(parse(&text.replace("facts", "fakts")), RequestError::Syntax { .. }));
         assert!(matches!(parse(&text.replace("/etc/*", "/etc/../*")), RequestError::Syntax { .. }));
         let long = vec![b' '; MAX_LEN + 1];

@@ -169,7 +169,8 @@ mod tests {
         let logged = format!("/run/sealpod/measure/{round}/etc/motd");
         assert_eq!(round.real_name(logged.as_bytes()), Some(&b"/etc/motd"[..]));
         let other = RoundNonce::of_challenge("x");
-        for name in [format!("/run/sealpod/measure/{other}/etc/motd"), "/etc/motd".to_owned(), format!("{logged}x")]
+        for name in
+            [format!("/run/sealpod/measure/{other}/etc/motd"), "/etc/motd".to_owned(), format!("{logged}x")]
         {
             let same = name == format!("{logged}x");
             assert_eq!(round.real_name(name.as_bytes()).is_some(), same, "{name}");

@@ -7,8 +7,8 @@
 mod facts;
 
 pub use facts::{
-    AccountCheck, AccountFact, AccountResult, Apparmor, DirectoryFacts, FileOutcome, Firewall, Found, Interface,
-    Listener, Mount, Process, Protocol, Scan, Service, System, Ufw,
+    AccountCheck, AccountFact, AccountResult, Apparmor, Arguments, Boot, DirectoryFacts, FileOutcome,
+    Firewall, Found, Interface, Listener, Mount, Process, Protocol, Scan, Service, System, Ufw,
 };
 
 use super::path::{NodePath, PathPattern};
@@ -67,6 +67,9 @@ pub struct AgentStatement {
     /// Running kubelets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubelets: Option<Vec<Process>>,
+    /// Kubelet flags in files that hold credentials too, and so are not sent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arguments: BTreeMap<NodePath, Arguments>,
     /// Live packet filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<Firewall>,
@@ -76,6 +79,9 @@ pub struct AgentStatement {
     /// A walk over the local file systems.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan: Option<Scan>,
+    /// Boot loader configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Boot>,
     /// AppArmor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apparmor: Option<Apparmor>,
@@ -155,9 +161,11 @@ impl AgentStatement {
             listening: None,
             packages: None,
             kubelets: None,
+            arguments: BTreeMap::new(),
             firewall: None,
             accounts: None,
             scan: None,
+            boot: None,
             apparmor: None,
             interfaces: None,
         }
@@ -177,8 +185,8 @@ impl AgentStatement {
         if bytes.len() > MAX_LEN {
             return Err(StatementError::TooLong { expected: MAX_LEN, found: bytes.len() });
         }
-        let statement: Self =
-            serde_json::from_slice(bytes).map_err(|error| StatementError::Syntax { found: error.to_string() })?;
+        let statement: Self = serde_json::from_slice(bytes)
+            .map_err(|error| StatementError::Syntax { found: error.to_string() })?;
         if statement.version != VERSION {
             return Err(StatementError::Version { found: statement.version });
         }
@@ -224,7 +232,8 @@ mod tests {
     use super::*;
 
     fn statement() -> AgentStatement {
-        let system = System { id: "ubuntu".into(), version: "20.04".into(), kernel: "5.15.0-91-generic".into() };
+        let system =
+            System { id: "ubuntu".into(), version: "20.04".into(), kernel: "5.15.0-91-generic".into() };
         let mut statement = AgentStatement::new(RoundNonce::of_challenge("n"), system);
         let path = NodePath::from_bytes(b"/etc/\xe9.conf").unwrap();
         statement.files.insert(path.clone(), FileOutcome::Measured { resolved: None });
@@ -246,7 +255,10 @@ mod tests {
     fn spoiled_statements_have_their_errors() {
         let text = String::from_utf8(statement().to_bytes()).unwrap();
         let parse = |text: String| AgentStatement::parse(text.as_bytes()).unwrap_err();
-        assert_eq!(parse(text.replace("\"version\":1}", "\"version\":2}")), StatementError::Version { found: 2 });
+        assert_eq!(
+            parse(text.replace("\"version\":1}", "\"version\":2}")),
+            StatementError::Version { found: 2 }
+        );
         assert_eq!(parse(format!("{text} ")), StatementError::NotCanonical);
         assert_eq!(parse(text.replacen('{', "{ ", 1)), StatementError::NotCanonical);
         assert!(matches!(parse(text.replacen('{', "{\"more\":1,", 1)), StatementError::Syntax { .. }));
@@ -276,6 +288,9 @@ mod tests {
         let bytes = statement().to_bytes();
         let content = StatementEvent::of(statement().nonce, &bytes).to_content();
         let text = String::from_utf8(content).unwrap();
-        assert!(text.starts_with("{\"nonce\":\"") && text.ends_with("\"type\":\"node-statement\"}"), "{text}");
+        assert!(
+            text.starts_with("{\"nonce\":\"") && text.ends_with("\"type\":\"node-statement\"}"),
+            "{text}"
+        );
     }
 }

@@ -106,6 +106,20 @@ pub struct Process {
     pub arguments: Vec<String>,
 }
 
+/// Kubelet flags that a configuration of k3s or RKE2 holds beside its token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arguments {
+    /// SHA-256 of the file that was read: that of its IMA entry.
+    pub sha256: Sha256Digest,
+    /// Elements of `kubelet-arg`; they take the place of those in earlier files. `None` where the file has no such list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<Vec<String>>,
+    /// Elements of `kubelet-arg+`, which add to those in earlier files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<String>,
+}
+
 /// The live packet filter, as its tools list it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -233,6 +247,18 @@ pub struct Scan {
     pub open_logs: Found,
     /// Programs with set-user-id or set-group-id.
     pub set_id: Vec<NodePath>,
+}
+
+/// What the boot loader is told, judged on the node because its configuration holds password hashes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Boot {
+    /// Whether a superuser with a password hash is set.
+    pub password: bool,
+    /// The kernel command lines of the menu, recovery entries left out.
+    pub command_lines: Vec<String>,
+    /// The files that were judged, and the SHA-256 of each: that of its IMA entry.
+    pub judged: BTreeMap<NodePath, Sha256Digest>,
 }
 
 /// AppArmor's state.

@@ -1,0 +1,7 @@
+//! Nodes as they could be, measured as a kernel would, and evaluated.
+
+mod evidence;
+mod kubernetes;
+mod platforms;
+mod state;
+mod tailoring;
