@@ -160,11 +160,22 @@ impl Endorsed {
         match self.fetcher.cache().standing() {
             Err(error) => eprintln!("sealpod-kbs: {error}"),
             Ok(items) => {
+                self.forget_all_but(&items);
                 items
                     .iter()
                     .filter_map(|item| self.fetcher.cache().get(item))
                     .for_each(|r| self.apply(Arc::new(r)));
             }
+        }
+    }
+
+    /// Somebody removed the files of the others. Certificates stay until a restart; nothing is believed of them.
+    fn forget_all_but(&self, kept: &[Item]) {
+        let mut state = self.write();
+        let before = state.standing.len();
+        state.standing.retain(|item, _| kept.contains(item));
+        if state.standing.len() < before {
+            state.renew_lists(&self.crls);
         }
     }
 
@@ -181,13 +192,7 @@ impl Endorsed {
         match record.item {
             // One more certificate takes no ground from a verdict, so none is taken away.
             Item::VcekChain(_) | Item::VlekChain(_) => state.add_chain(&record),
-            Item::VcekCrl(_) | Item::VlekCrl(_) => {
-                let fetched = state.standing.values().filter(|record| is_amd_list(&record.item));
-                let crls =
-                    self.crls.iter().cloned().chain(fetched.map(|record| record.body.clone())).collect();
-                state.endorsements.set_crls(crls);
-                state.generation = state.generation.wrapping_add(1);
-            }
+            Item::VcekCrl(_) | Item::VlekCrl(_) => state.renew_lists(&self.crls),
             _ => {}
         }
     }
@@ -217,6 +222,14 @@ impl State {
             }
             Err(error) => eprintln!("sealpod-kbs: {} is not used: {error}", record.item),
         }
+    }
+
+    /// Have exactly the lists of the settings and those held.
+    fn renew_lists(&mut self, settings: &[Vec<u8>]) {
+        let fetched = self.standing.values().filter(|record| is_amd_list(&record.item));
+        let crls = settings.iter().cloned().chain(fetched.map(|record| record.body.clone())).collect();
+        self.endorsements.set_crls(crls);
+        self.generation = self.generation.wrapping_add(1);
     }
 
     /// Of very many chips all are forgotten; they are on disk.

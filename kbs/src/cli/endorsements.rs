@@ -44,6 +44,15 @@ documents that hold all of that. DER, PEM or JSON. When one file is not good, no
         #[arg(long)]
         json: bool,
     },
+    /// Remove what is kept, by the names that `list` prints; a running server forgets it within a minute, and may fetch it again.
+    #[command(after_help = "Example: sealpod-kbs endorsements remove vcek-crl-genoa --dir DIR
+
+Chip certificates and chains that a running server holds already it forgets when it is restarted.")]
+    Remove {
+        /// The names.
+        #[arg(required = true, value_name = "NAME")]
+        items: Vec<Item>,
+    },
     /// Fetch endorsements now, from the addresses in config.toml: for a chip, for a report, or chain and list of a product.
     #[command(after_help = "Examples:
   sealpod-kbs endorsements fetch --report report.bin --dir DIR
@@ -108,6 +117,19 @@ pub fn run(layout: &Layout, command: Command) -> Result<(), CliError> {
             let cache = Cache::open(layout)?;
             let records: Vec<Record> = cache.all()?.iter().filter_map(|item| cache.get(item)).collect();
             print(&records, json, now)
+        }
+        Command::Remove { items } => {
+            let cache = Cache::open(layout)?;
+            let audit = AuditLog::open(&layout.audit())?;
+            for item in items {
+                let name = item.to_string();
+                if !cache.remove(&item)? {
+                    return Err(CliError::Missing { what: name, list: "sealpod-kbs endorsements list" });
+                }
+                let entry = Entry::new("endorsement-remove", Verdict::Allow);
+                audit.append(now, &Entry { subject: Some(&name), ..entry })?;
+            }
+            Ok(audit.sync()?)
         }
         Command::Fetch(arguments) => {
             let needs = wanted(&arguments)?;

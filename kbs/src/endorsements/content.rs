@@ -66,7 +66,10 @@ impl Content {
 
 /// The sections of a PEM text, in order. Text between them is passed over, another kind of section is refused.
 pub(super) fn pem_sections(text: &[u8]) -> Result<Vec<(SectionKind, Vec<u8>)>, ContentError> {
-    let refuse = |found: String| ContentError::Syntax { expected: "certificates and lists in PEM", found };
+    let refuse = |found: String| ContentError::Syntax {
+        expected: "certificates and lists in PEM",
+        found: words(&found),
+    };
     let mut rest = text;
     let mut sections = Vec::new();
     while let Some((kind, der)) = pem::from_buf(&mut rest).map_err(|e| refuse(format!("{e:?}")))? {
@@ -103,6 +106,12 @@ pub(super) fn common_name(name: &Name) -> Option<&str> {
     }
 }
 
+/// Somebody else's words for a log line: bounded, and nothing in it moves a cursor.
+fn words(text: &str) -> String {
+    const LENGTH: usize = 300;
+    text.chars().take(LENGTH).flat_map(char::escape_debug).collect()
+}
+
 /// The start of bytes that are something else, for whoever looks into it.
 fn excerpt(bytes: &[u8]) -> String {
     const LENGTH: usize = 40;
@@ -114,6 +123,12 @@ fn excerpt(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use sealpod_testkit::pki;
+
+    #[test]
+    fn what_others_wrote_is_short_and_moves_nothing() {
+        assert_eq!(words("a\u{1b}[2J\u{202e}\n"), "a\\u{1b}[2J\\u{202e}\\n");
+        assert_eq!(words(&"ä".repeat(1000)).chars().count(), 300);
+    }
 
     #[test]
     fn pem_is_written_and_read() {

@@ -77,7 +77,13 @@ fn files_are_imported_and_listed() {
     assert_eq!(json(&broker.ok(&["endorsements", "list", "--json"])), kept);
     let text = broker.ok(&["endorsements", "list"]);
     assert!(text.contains("vcek-chain-genoa  good until 2099-12-31T23:59:59Z"), "{text}");
+    broker.ok(&["endorsements", "remove", "vlek-crl-genoa", &chip]);
+    assert_eq!(broker.ok(&["endorsements", "list"]).lines().count(), 2);
+    let text = broker.fails(&["endorsements", "remove", "vlek-crl-genoa"], 1);
+    assert!(text.contains("there is no vlek-crl-genoa; see `sealpod-kbs endorsements list`"), "{text}");
+    broker.fails(&["endorsements", "remove", "../config.toml"], 2);
     let audit = broker.ok(&["audit", "show", "--json"]);
+    assert_eq!(audit.lines().filter(|line| line.contains("endorsement-remove")).count(), 2);
     assert_eq!(audit.lines().filter(|line| line.contains("endorsement-import")).count(), 4);
 }
 

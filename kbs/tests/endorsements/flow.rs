@@ -2,12 +2,13 @@
 
 use crate::fake::{CHAIN, CHIP, CRL, Fake, Reply, chain_pem};
 use crate::support::{Answer, Fixture};
+use sealpod_evidence::snp::report::Product;
 use sealpod_kbs::config::Config;
-use sealpod_kbs::endorsements::{Cache, EndorsementSettings, import};
-use sealpod_testkit::Bundle;
+use sealpod_kbs::endorsements::{Cache, EndorsementSettings, Item, import};
 use sealpod_testkit::pki::{self, Certificate, CertificateTable, Crl};
+use sealpod_testkit::{AzureBundle, Bundle};
 use sealpod_verifier::AppraisalPolicy;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A broker that fetches with these settings.
 async fn broker(endorsements: EndorsementSettings) -> Fixture {
@@ -67,6 +68,22 @@ async fn nothing_is_fetched_for_what_the_table_has() {
     let answer = attest(&fixture, |pod| pod.certificates = pki::certificate_table()).await;
     assert_eq!(answer.status, 200, "{}", answer.json());
     assert_eq!((fake.asked().len(), fake.count(CRL)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paravisor_sends_its_chips_certificate_and_the_rest_is_fetched() {
+    let fake = Fake::start().await;
+    let fixture = broker(fake.settings()).await;
+    let mut bundle = AzureBundle::snp();
+    let reference = serde_json::to_vec(&bundle.reference()).unwrap();
+    fixture.admin().add_reference(fixture.by(), &reference).unwrap();
+    let mut client = fixture.client().await;
+    let request = json!({"version": "0.4.0", "tee": "az-snp-vtpm", "extra-params": ""});
+    bundle.pod.nonce =
+        client.post("/kbs/v0/auth", &request).await.json()["nonce"].as_str().unwrap().to_owned();
+    let answer = client.send_evidence(&bundle.seal().attestation()).await;
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    assert_eq!([CHIP, CHAIN, CRL].map(|item| fake.count(item)), [0, 1, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,6 +239,23 @@ async fn what_was_imported_is_used_by_a_running_broker_that_fetches_nothing() {
     assert_eq!(kept.len(), 4);
     attests(&fixture).await;
     fixture.restart().await;
+    attests(&fixture).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_was_removed_is_forgotten() {
+    let mut fixture = Fixture::start().await;
+    let cache = Cache::open(&fixture.layout).unwrap();
+    let revoking = ("crl".to_owned(), Crl::revoking(&Certificate::ask()).to_der());
+    import::import(&cache, &[&files()[..2], &[revoking]].concat(), pki::NOW).unwrap();
+    refused(&fixture, "certificate-revoked", |_| {}).await;
+    fixture.stop().await;
+    let broker = fixture.open().unwrap_or_else(|e| panic!("{e}"));
+    for item in [CRL, Item::VlekCrl(Product::Genoa)] {
+        assert!(cache.remove(&item).unwrap());
+    }
+    broker.keep_endorsements_fresh().await;
+    fixture.serve_with(broker).await;
     attests(&fixture).await;
 }
 

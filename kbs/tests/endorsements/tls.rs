@@ -5,7 +5,7 @@ use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sealpod_kbs::clock::{Clock as _, SystemClock};
-use sealpod_kbs::endorsements::{EndorsementSettings, FetchError};
+use sealpod_kbs::endorsements::{EndorsementSettings, FetchError, Fetcher};
 use sealpod_kbs::init;
 use sealpod_kbs::layout::Layout;
 use sealpod_testkit::pki;
@@ -63,5 +63,14 @@ async fn an_authority_that_the_system_does_not_know_is_not_trusted() {
     let fetching = Fetching::new(&settings);
     let error = fetching.get(CHIP).await.unwrap_err();
     assert!(matches!(&error, FetchError::Connect { found, .. } if found.contains("certificate")), "{error}");
+    // Nor do the system's roots know it; a system without roots does not start.
+    let settings = EndorsementSettings { ca_certificates: None, ..settings };
+    match Fetcher::open(&settings, &other, Arc::new(SystemClock)) {
+        Ok(fetcher) => {
+            let error = Arc::new(fetcher).obtain(CHIP, None).await.unwrap_err();
+            assert!(matches!(&error, FetchError::Connect { .. }), "{error}");
+        }
+        Err(error) => assert!(error.to_string().contains("install ca-certificates"), "{error}"),
+    }
     assert_eq!(fake.asked(), []);
 }

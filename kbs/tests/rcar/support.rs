@@ -84,6 +84,11 @@ impl Fixture {
     /// Start the server, after [`Self::stop`].
     pub async fn serve(&mut self) {
         let broker = self.open().unwrap_or_else(|e| panic!("{e}"));
+        self.serve_with(broker).await;
+    }
+
+    /// Start the server of this broker.
+    pub async fn serve_with(&mut self, broker: Broker) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.address = listener.local_addr().unwrap();
         let (end, ended) = oneshot::channel::<()>();

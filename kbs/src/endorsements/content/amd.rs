@@ -1,6 +1,6 @@
 //! AMD's certificates and lists.
 
-use super::{Content, excerpt, pem_sections, to_pem};
+use super::{Content, excerpt, pem_sections, to_pem, words};
 use crate::endorsements::error::ContentError;
 use crate::endorsements::item::Item;
 use rustls_pki_types::pem::SectionKind;
@@ -152,7 +152,7 @@ fn list_facts(der: &[u8]) -> Result<SnpRevocationFacts, ContentError> {
 }
 
 fn syntax(expected: &'static str, der: &[u8], error: &VerifyError) -> ContentError {
-    ContentError::Syntax { expected, found: format!("{} ({})", error.found, excerpt(der)) }
+    ContentError::Syntax { expected, found: format!("{} ({})", words(&error.found), excerpt(der)) }
 }
 
 fn require_product(found: Product, expected: Product) -> Result<(), ContentError> {

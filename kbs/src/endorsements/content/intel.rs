@@ -1,6 +1,6 @@
 //! Intel's TDX collateral (PCS API version 4).
 
-use super::{Content, common_name, excerpt, pem_sections};
+use super::{Content, common_name, excerpt, pem_sections, words};
 use crate::endorsements::error::ContentError;
 use crate::endorsements::item::{Item, PckCa};
 use rustls_pki_types::pem::SectionKind;
@@ -256,9 +256,9 @@ fn time(text: &str) -> Result<UnixTime, ContentError> {
 }
 
 fn syntax(expected: &'static str, body: &[u8], error: impl std::fmt::Display) -> ContentError {
-    ContentError::Syntax { expected, found: format!("{error} ({})", excerpt(body)) }
+    ContentError::Syntax { expected, found: format!("{} ({})", words(&error.to_string()), excerpt(body)) }
 }
 
 fn other(what: &'static str, expected: impl ToString, found: impl ToString) -> ContentError {
-    ContentError::Other { what, expected: expected.to_string(), found: found.to_string() }
+    ContentError::Other { what, expected: expected.to_string(), found: words(&found.to_string()) }
 }
