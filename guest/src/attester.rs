@@ -21,6 +21,8 @@ use std::path::Path;
 const MAX_BOOT_LOG: usize = 128 * 1024;
 /// Most bytes of IMA log: base64 makes 4/3 of it, and the broker takes bodies of 2 MiB.
 const MAX_IMA_LOG: usize = 1280 * 1024;
+/// Most bytes of a node's IMA log. A node runs for months where a pod runs for hours; the appraiser takes 8 MiB.
+pub const MAX_NODE_IMA_LOG: usize = 8 << 20;
 
 const SECURITYFS: &str = "/sys/kernel/security";
 
@@ -106,7 +108,7 @@ impl Attester {
             quote: Quote { message: Base64(quoted.message), signature: Base64(quoted.signature) },
             pcrs: BTreeMap::from([(QUOTED_BANK.to_owned(), values)]),
             boot_log: Base64(boot_log()?),
-            ima_log: ima_log()?,
+            ima_log: ima_log(MAX_IMA_LOG)?,
             workload_log: Base64(self.workload.encode()),
             svsm: svsm.map(|s| SvsmEvidence { report: Base64(s.report), manifest: Base64(s.manifest) }),
         })
@@ -165,7 +167,11 @@ pub fn boot_log() -> Result<Vec<u8>, FileError> {
 }
 
 /// The IMA log of the quoted bank where the kernel keeps one per bank (6.12), else the SHA-1 one.
-fn ima_log() -> Result<ImaLog, FileError> {
+///
+/// # Errors
+///
+/// A log that cannot be read, or is longer than `budget` bytes.
+pub fn ima_log(budget: usize) -> Result<ImaLog, FileError> {
     let directory = Path::new(SECURITYFS).join("ima");
     let per_bank = directory.join("binary_runtime_measurements_sha256");
     let (bank, path) = if per_bank.exists() {
@@ -173,6 +179,6 @@ fn ima_log() -> Result<ImaLog, FileError> {
     } else {
         ("sha1", directory.join("binary_runtime_measurements"))
     };
-    let data = Base64(files::read(&path, MAX_IMA_LOG)?);
+    let data = Base64(files::read(&path, budget)?);
     Ok(ImaLog { bank: bank.to_owned(), first_index: 0, data })
 }

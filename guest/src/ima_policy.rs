@@ -37,11 +37,16 @@ pub enum ImaPolicyError {
 /// The kernel is given the *name* of a file, so that an earlier policy with a `POLICY_CHECK` rule would measure it. The text is
 /// part of this binary, which the launch measurement of the initrd covers.
 pub fn load() -> Result<(), ImaPolicyError> {
+    load_rules(RULES)
+}
+
+/// Put these rules in force, as [`load`] does.
+pub fn load_rules(rules: &str) -> Result<(), ImaPolicyError> {
     let policy = Path::new(POLICY);
     if !policy.exists() {
         return Err(ImaPolicyError::NoIma);
     }
-    std::fs::write(FILE, RULES).map_err(|e| FileError::io("write", FILE, e))?;
+    std::fs::write(FILE, rules).map_err(|e| FileError::io("write", FILE, e))?;
     files::write(policy, FILE.as_bytes())?;
     std::fs::remove_file(FILE).map_err(|e| FileError::io("remove", FILE, e))?;
     Ok(())

@@ -19,6 +19,7 @@ pub mod loopback;
 pub mod machine;
 pub mod memory;
 pub mod modules;
+pub mod node;
 pub mod pod;
 pub mod pod_api;
 pub mod power;
@@ -32,3 +33,4 @@ pub mod tsm;
 pub mod workload;
 
 pub use agent::boot;
+pub use node::cli::main as node_main;

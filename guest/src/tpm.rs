@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tss_esapi::abstraction::AsymmetricAlgorithmSelection;
-use tss_esapi::abstraction::ek::create_ek_public_from_default_template_2;
+use tss_esapi::abstraction::ek::{create_ek_public_from_default_template_2, retrieve_ek_pubcert};
 use tss_esapi::attributes::ObjectAttributesBuilder;
 use tss_esapi::constants::SessionType;
 use tss_esapi::handles::{AuthHandle, KeyHandle, ObjectHandle, PcrHandle, SessionHandle};
@@ -204,6 +204,14 @@ impl Tpm {
             }
         }
         Err(TpmError::Unsteady)
+    }
+
+    /// The certificate of the default RSA endorsement key, where the TPM holds one: its maker's word that the key is in a real
+    /// TPM (TCG EK Credential Profile 2.5, section 2.2.1.4).
+    pub fn ek_certificate(&mut self) -> Option<Vec<u8>> {
+        let algorithm = AsymmetricAlgorithmSelection::Rsa(RsaKeyBits::Rsa2048);
+        // The sessions are the library's own: the index is read with an empty password.
+        retrieve_ek_pubcert(&mut self.context, algorithm).ok().filter(|certificate| !certificate.is_empty())
     }
 
     /// Read PCRs of the SHA-256 bank.

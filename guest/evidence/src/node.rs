@@ -9,11 +9,13 @@
 //! that entries are this round's is for whoever appraises them.
 
 pub mod contents;
+pub mod evidence;
 pub mod path;
 pub mod request;
 pub mod round;
 pub mod statement;
 
+pub use evidence::NodeEvidence;
 pub use path::{NodePath, PathPattern};
 pub use round::RoundNonce;
 pub use statement::AgentStatement;
