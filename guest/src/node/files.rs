@@ -52,6 +52,7 @@ fn one(
     wish: FileWish,
     secret: &[PathPattern],
 ) -> Result<(FileOutcome, Option<Vec<u8>>), NodeError> {
+    round.show(path)?;
     let real = match resolve(path) {
         Ok(real) => real,
         Err(error) => return Ok((outcome_of(&error), None)),

@@ -107,8 +107,13 @@ impl Round {
         stated.collect()
     }
 
-    /// Mount the overlays of all file systems on the way to a path, outermost first, where they are not there yet.
-    fn show(&mut self, real: &NodePath) -> Result<(), NodeError> {
+    /// Mount the overlays of all file systems on the way to a path, outermost first, where they are not there yet. That a file
+    /// is absent counts only where an overlay shows its place, so this is asked for those too.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Overlay`]
+    pub fn show(&mut self, real: &NodePath) -> Result<(), NodeError> {
         let mut chain: Vec<&MountInfo> =
             self.table.iter().filter(|mount| real.is_in(&mount.point) && has_files(mount)).collect();
         chain.sort_by_key(|mount| mount.point.as_bytes().len());
