@@ -12,7 +12,7 @@ use std::path::Path;
 use tss_esapi::abstraction::AsymmetricAlgorithmSelection;
 use tss_esapi::abstraction::ek::{create_ek_public_from_default_template_2, retrieve_ek_pubcert};
 use tss_esapi::attributes::ObjectAttributesBuilder;
-use tss_esapi::constants::SessionType;
+use tss_esapi::constants::{CapabilityType, SessionType};
 use tss_esapi::handles::{AuthHandle, KeyHandle, ObjectHandle, PcrHandle, SessionHandle};
 use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
 use tss_esapi::interface_types::ecc::EccCurve;
@@ -20,8 +20,8 @@ use tss_esapi::interface_types::key_bits::RsaKeyBits;
 use tss_esapi::interface_types::resource_handles::Hierarchy;
 use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
 use tss_esapi::structures::{
-    AttestInfo, Data, Digest, DigestValues, EccPoint, EccScheme, EncryptedSecret, HashScheme, IdObject,
-    KeyDerivationFunctionScheme, PcrSelectionList, PcrSlot, Public, PublicBuilder,
+    AttestInfo, CapabilityData, Data, Digest, DigestValues, EccPoint, EccScheme, EncryptedSecret, HashScheme,
+    IdObject, KeyDerivationFunctionScheme, PcrSelectionList, PcrSlot, Public, PublicBuilder,
     PublicEccParametersBuilder, SignatureScheme, SymmetricDefinition, SymmetricDefinitionObject,
 };
 use tss_esapi::tcti_ldr::TctiNameConf;
@@ -30,6 +30,9 @@ use tss_esapi::{Context, Error as TssError};
 
 /// The kernel's resource-managed device.
 pub const DEVICE: &str = "/dev/tpmrm0";
+
+/// NV index of the certificate of the default RSA endorsement key (TCG EK Credential Profile 2.5, section 2.2.1.4).
+const EK_CERTIFICATE_INDEX: u32 = 0x01c0_0002;
 
 /// How often a quote is taken again because IMA extended PCR 10 between the quote and the reading of the
 /// values. Each new execution extends once, and little is executed while the guest attests.
@@ -209,6 +212,13 @@ impl Tpm {
     /// The certificate of the default RSA endorsement key, where the TPM holds one: its maker's word that the key is in a real
     /// TPM (TCG EK Credential Profile 2.5, section 2.2.1.4).
     pub fn ek_certificate(&mut self) -> Option<Vec<u8>> {
+        // Asked for first: the library prints an error about an index that is not there.
+        let (there, _) =
+            self.context.get_capability(CapabilityType::Handles, EK_CERTIFICATE_INDEX, 1).ok()?;
+        let CapabilityData::Handles(handles) = there else { return None };
+        if !handles.iter().any(|handle| u32::from(*handle) == EK_CERTIFICATE_INDEX) {
+            return None;
+        }
         let algorithm = AsymmetricAlgorithmSelection::Rsa(RsaKeyBits::Rsa2048);
         // The sessions are the library's own: the index is read with an empty password.
         retrieve_ek_pubcert(&mut self.context, algorithm).ok().filter(|certificate| !certificate.is_empty())

@@ -148,6 +148,13 @@ impl Round {
     }
 }
 
+impl Drop for Round {
+    fn drop(&mut self) {
+        // The mounts end with the namespace. The group does not: what is written after the round is root's own again.
+        let _ = nix::unistd::setegid(Gid::from_raw(0));
+    }
+}
+
 /// A path for the operating system.
 pub fn path_of(path: &NodePath) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(path.as_bytes()))
