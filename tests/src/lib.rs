@@ -6,6 +6,7 @@ pub mod acts;
 pub mod bench;
 pub mod broker;
 pub mod http;
+pub mod node;
 pub mod oci_fixture;
 pub mod process;
 pub mod world;
