@@ -1,6 +1,8 @@
 //! What no file holds, or what must not leave the node: stated by the agent, one module per kind.
 
 mod accounts;
+mod arguments;
+mod boot;
 mod network;
 mod packages;
 mod processes;
@@ -33,7 +35,11 @@ pub fn state(request: &MeasureRequest, statement: &mut AgentStatement) {
             FactKind::Modules => statement.modules = system::modules(),
             FactKind::Listening => statement.listening = network::listening(),
             FactKind::Packages => statement.packages = packages::installed(),
-            FactKind::Kubelet => statement.kubelets = processes::named(b"kubelet"),
+            FactKind::Boot => statement.boot = boot::boot(),
+            FactKind::Kubelet => {
+                statement.kubelets = processes::kubelets();
+                statement.arguments = arguments::arguments();
+            }
             FactKind::Firewall => statement.firewall = Some(network::firewall()),
             FactKind::Accounts => statement.accounts = accounts::judge(),
             FactKind::Scan => statement.scan = scan::walk(),

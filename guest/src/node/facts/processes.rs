@@ -9,12 +9,20 @@ use std::path::Path;
 /// Longest command line kept (Linux gives a process at most 6 MiB; a kubelet has some 2 KiB).
 const MAX_ARGUMENTS: usize = 256 * 1024;
 
-/// Processes whose executable has this file name; `None` where `/proc` cannot be read.
-pub fn named(name: &[u8]) -> Option<Vec<Process>> {
+/// Programs that are or contain a kubelet.
+const KUBELETS: &[&[u8]] = &[b"kubelet", b"hyperkube", b"k3s", b"rke2"];
+
+/// Running kubelets; `None` where `/proc` cannot be read.
+pub fn kubelets() -> Option<Vec<Process>> {
+    named(KUBELETS)
+}
+
+/// Processes whose executable has one of these file names.
+fn named(names: &[&[u8]]) -> Option<Vec<Process>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").ok()?.flatten() {
         if entry.file_name().as_bytes().iter().all(u8::is_ascii_digit) {
-            found.extend(process(&entry.path(), name));
+            found.extend(process(&entry.path(), names));
         }
     }
     found.sort_by(|a: &Process, b| (&a.executable, &a.arguments).cmp(&(&b.executable, &b.arguments)));
@@ -22,12 +30,12 @@ pub fn named(name: &[u8]) -> Option<Vec<Process>> {
 }
 
 /// A process that ends meanwhile is none.
-fn process(directory: &Path, name: &[u8]) -> Option<Process> {
+fn process(directory: &Path, names: &[&[u8]]) -> Option<Process> {
     let executable = std::fs::read_link(directory.join("exe")).ok()?;
     // The kernel marks a program whose file was removed or replaced since it started; it still runs.
     let path = executable.as_os_str().as_bytes();
     let path = NodePath::from_bytes(path.strip_suffix(b" (deleted)").unwrap_or(path)).ok()?;
-    if path.file_name() != name {
+    if !names.contains(&path.file_name()) {
         return None;
     }
     let line = files::read(&directory.join("cmdline"), MAX_ARGUMENTS).ok()?;
@@ -49,11 +57,11 @@ mod tests {
     fn a_running_program_is_found_with_its_arguments() {
         let mut child = std::process::Command::new("sleep").args(["600", "0"]).spawn().unwrap();
         // The program is its own once exec succeeded, which `spawn` waits for.
-        let found = named(b"sleep").unwrap();
+        let found = named(&[b"sleep"]).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(found.iter().any(|process| process.arguments == ["600", "0"]), "{found:?}");
-        assert_eq!(named(b"no such program"), Some(Vec::new()));
+        assert_eq!(named(&[b"no such program"]), Some(Vec::new()));
     }
 
     #[test]
