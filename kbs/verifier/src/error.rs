@@ -218,6 +218,8 @@ checks! {
     EkCertificate = 10, "ek-certificate";
     /// The certificate is another endorsement key's.
     EkCertificateKey = 10, "ek-certificate-key";
+    /// The attestation key of a node is not the one that was enrolled.
+    EnrolledKey = 10, "enrolled-key";
 
     /// The quote's magic or type is not a quote's.
     QuoteType = 11, "quote-type";

@@ -284,7 +284,7 @@ fn not_replayed(replay: ImaReplay, quoted: [u8; 32]) -> VerifyError {
     VerifyError::new(Check::ImaReplay, expected, found)
 }
 
-fn syntax(error: &ImaError) -> VerifyError {
+pub(crate) fn syntax(error: &ImaError) -> VerifyError {
     match error {
         ImaError::UnknownTemplate { .. } => {
             VerifyError::new(Check::UnexpectedMeasurement, "a template whose fields are known", error)

@@ -26,6 +26,7 @@ pub mod challenge;
 pub mod endorsements;
 pub mod error;
 pub mod ima;
+pub mod node;
 pub mod policy;
 pub mod reference;
 pub mod result;

@@ -14,6 +14,7 @@ pub mod channel;
 pub mod hash;
 pub mod keys;
 pub mod logs;
+pub mod node;
 pub mod pki;
 pub mod report;
 pub mod tdx;

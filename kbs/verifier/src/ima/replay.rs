@@ -36,7 +36,7 @@ impl ImaReplay {
     ///
     /// The quoted bank is SHA-256, whatever the bank of the log: the kernel extends each bank with its own hash of the same
     /// data. A violation extends all ones.
-    pub(super) fn advance(&mut self, entry: &Entry<'_>, bank: Bank) -> Result<(), VerifyError> {
+    pub(crate) fn advance(&mut self, entry: &Entry<'_>, bank: Bank) -> Result<(), VerifyError> {
         in_pcr_10(entry)?;
         let digest = if entry.is_violation() { [0xff; 32] } else { template_digest(entry, bank)? };
         extend(&mut self.pcr, &digest);
