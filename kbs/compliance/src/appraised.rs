@@ -37,6 +37,20 @@ pub trait ReplayedLogs {
     fn binding_level(&self) -> BindingLevel;
 }
 
+impl ReplayedLogs for sealpod_verifier::node::VerifiedNode {
+    fn ima(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.entries()
+    }
+
+    fn agent_records(&self) -> impl Iterator<Item = &[u8]> {
+        self.records()
+    }
+
+    fn binding_level(&self) -> BindingLevel {
+        Self::binding_level(self)
+    }
+}
+
 /// What a node sent, beside its logs, and the round that it has to be about.
 #[derive(Debug, Clone, Copy)]
 pub struct NodeEvidence<'a> {
