@@ -129,7 +129,8 @@ impl Broker {
     /// What weakens this broker, one line each, for whoever starts it.
     pub fn warnings(&self) -> Vec<String> {
         let mut out = Vec::new();
-        if let Some(path) = &self.config.dangerous_trust_test_root {
+        let roots = [&self.config.dangerous_trust_test_root, &self.config.dangerous_trust_tdx_test_root];
+        for path in roots.into_iter().flatten() {
             let path = path.display();
             out.push(format!(
                 "DANGEROUS: the test root {path} is trusted; everybody who has its key can forge evidence"

@@ -41,6 +41,8 @@ pub struct Config {
     pub revocation_lists: Vec<PathBuf>,
     /// A certificate, DER, whose key is trusted as a root of the product that its name gives. Everybody can forge evidence under a test root.
     pub dangerous_trust_test_root: Option<PathBuf>,
+    /// A certificate, DER, whose key is trusted as a root of TDX platforms, beside Intel's. The same holds.
+    pub dangerous_trust_tdx_test_root: Option<PathBuf>,
     /// Serve without TLS.
     pub dangerous_plain_http: bool,
     /// How strict the appraisal is.
@@ -65,6 +67,7 @@ impl Default for Config {
             endorsement_certificates: Vec::new(),
             revocation_lists: Vec::new(),
             dangerous_trust_test_root: None,
+            dangerous_trust_tdx_test_root: None,
             dangerous_plain_http: false,
             appraisal: AppraisalPolicy::default(),
             endorsements: EndorsementSettings::default(),

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::layout::Layout;
 use aws_lc_rs::digest;
 use sealpod_evidence::snp::report::Product;
-use sealpod_verifier::{Endorsements, SnpRoot};
+use sealpod_verifier::{Endorsements, SnpRoot, tdx};
 use std::path::{Path, PathBuf};
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
@@ -50,6 +50,15 @@ pub fn load(config: &Config, layout: &Layout) -> Result<Endorsements, EndorseErr
         let der = read(&path)?;
         endorsements.add_snp_root(root(&path, &der)?);
         endorsements.add_certificate(der);
+    }
+    if let Some(path) = &config.dangerous_trust_tdx_test_root {
+        let path = layout.resolve(path);
+        let digest = tdx::root_key_digest(&read(&path)?).map_err(|error| EndorseError::Content {
+            path,
+            expected: "a root certificate of TDX platforms in DER",
+            found: error.found,
+        })?;
+        endorsements.tdx_mut().dangerous_trust_root(digest);
     }
     Ok(endorsements)
 }
@@ -132,6 +141,9 @@ mod tests {
             let found = refused(Config { revocation_lists: vec![file.into()], ..Config::default() });
             assert!(found.contains(&format!("{file}: expected a revocation list in DER")), "{found}");
         }
+        let refused =
+            refused(Config { dangerous_trust_tdx_test_root: Some("pem".into()), ..Config::default() });
+        assert!(refused.contains("pem: expected a root certificate of TDX platforms"), "{refused}");
         let good = Config { endorsement_certificates: vec!["ark".into()], ..Config::default() };
         assert_eq!(load(&good, &layout).unwrap().certificates().len(), 1);
     }

@@ -5,7 +5,7 @@ use crate::audit::{Entry, Verdict};
 use crate::clock::rfc3339;
 use crate::crypto;
 use crate::ear::{self, Appraised, Issue};
-use crate::endorsements::{Need, need};
+use crate::endorsements::Need;
 use crate::http::refusal::{Finding, Kind, Refusal};
 use crate::sessions::{self, Session};
 use sealpod_evidence::rcar::protocol::Attestation;
@@ -61,7 +61,7 @@ impl Broker {
         };
         // Nothing is fetched for an answer to another challenge.
         let needs = match attestation.runtime_data.nonce == challenge.nonce {
-            true => need::of_attestation(&attestation, challenge.tee),
+            true => self.endorsed.needs(&attestation, challenge.tee, now),
             false => Vec::new(),
         };
         let missing = self.endorsed.missing(needs, now);
@@ -125,12 +125,13 @@ impl Broker {
         let input =
             Input { attestation, challenge, endorsements, reference, policy: &self.config.appraisal, now };
         let result = verify(&input);
-        let unknown_key = result.as_ref().ok().and_then(AttestationResult::snp_key);
-        let unknown_key = unknown_key.filter(|key| !endorsements.remembers(key)).cloned();
+        let found = result.as_ref().ok();
+        let key =
+            found.and_then(AttestationResult::snp_key).filter(|key| !endorsements.remembers(key)).cloned();
+        let platform = found.and_then(AttestationResult::tdx_platform);
+        let platform = platform.filter(|it| !endorsements.tdx().remembers(it)).cloned();
         drop(endorsed);
-        if let Some(key) = unknown_key {
-            self.endorsed.remember(key, generation);
-        }
+        self.endorsed.remember(key, platform, generation);
         Ok(result)
     }
 
@@ -242,6 +243,9 @@ fn new_id(now: UnixTime) -> Result<String, Refusal> {
 /// What whoever reads a refusal should look at, by verification step.
 fn next_step(check: Check, notes: &[String]) -> Cow<'static, str> {
     let next = match check.step() {
+        _ if check == Check::Collateral => {
+            "set intel_pcs in [endorsements] of config.toml, or `sealpod-kbs endorsements import` the platform's collateral"
+        }
         _ if check == Check::ChainIncomplete => {
             "`sealpod-kbs endorsements import` the chip's certificates, set amd_kds in [endorsements] of config.toml, or update the host's certificate table"
         }

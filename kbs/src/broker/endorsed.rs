@@ -1,7 +1,10 @@
 //! What the broker believes of vendors now: the settings' part, and what was fetched or imported.
 
 use crate::endorsements::content::AmdChain;
-use crate::endorsements::{Fetcher, Item, Need, Record};
+use crate::endorsements::need::{self, Platforms};
+use crate::endorsements::{Fetcher, Item, Need, PckCa, Record};
+use sealpod_evidence::rcar::protocol::{Attestation, Tee};
+use sealpod_verifier::tdx::{Collateral, CollateralParts, VerifiedPlatform};
 use sealpod_verifier::{Endorsements, UnixTime, VerifiedSnpKey};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -23,6 +26,7 @@ pub(super) struct Endorsed {
     certificates: Vec<Vec<u8>>,
     crls: Vec<Vec<u8>>,
     state: RwLock<State>,
+    platforms: Platforms,
     waiting: Semaphore,
     wait: Duration,
 }
@@ -65,6 +69,7 @@ impl Endorsed {
                 standing: BTreeMap::new(),
                 chips: HashMap::new(),
             }),
+            platforms: Platforms::default(),
             waiting: Semaphore::new(MAX_WAITING),
             wait: Duration::from_secs(wait_seconds),
         };
@@ -76,12 +81,32 @@ impl Endorsed {
         Now(self.read())
     }
 
-    /// Keep a key that was verified under the endorsements of this generation.
-    pub(super) fn remember(&self, key: Arc<VerifiedSnpKey>, generation: u64) {
+    /// Keep what was verified under the endorsements of this generation.
+    pub(super) fn remember(
+        &self,
+        key: Option<Arc<VerifiedSnpKey>>,
+        platform: Option<Arc<VerifiedPlatform>>,
+        generation: u64,
+    ) {
+        if key.is_none() && platform.is_none() {
+            return;
+        }
         let mut state = self.write();
         if state.generation == generation {
-            state.endorsements.remember(key);
+            key.into_iter().for_each(|key| state.endorsements.remember(key));
+            platform.into_iter().for_each(|platform| state.endorsements.tdx_mut().remember(platform));
         }
+    }
+
+    /// What this evidence needs beside what it brings.
+    pub(super) fn needs(&self, attestation: &Attestation, tee: Tee, now: UnixTime) -> Vec<Need> {
+        let Some(quote) = need::td_quote(attestation, tee) else {
+            return need::of_attestation(attestation, tee);
+        };
+        // Not under the lock: a chain may have to be verified.
+        let roots = self.read().endorsements.tdx().roots().to_vec();
+        let platform = self.platforms.of_quote(&quote, &roots, now);
+        platform.map(|(fmspc, ca)| need::of_tdx(fmspc, &[ca])).unwrap_or_default()
     }
 
     /// What of these needs is neither held nor on disk, and can be fetched.
@@ -169,7 +194,7 @@ impl Endorsed {
         }
     }
 
-    /// Somebody removed the files of the others. Certificates stay until a restart; nothing is believed of them.
+    /// Somebody removed the files of the others. Certificates and collateral stay until a restart; they are judged each time.
     fn forget_all_but(&self, kept: &[Item]) {
         let mut state = self.write();
         let before = state.standing.len();
@@ -193,7 +218,7 @@ impl Endorsed {
             // One more certificate takes no ground from a verdict, so none is taken away.
             Item::VcekChain(_) | Item::VlekChain(_) => state.add_chain(&record),
             Item::VcekCrl(_) | Item::VlekCrl(_) => state.renew_lists(&self.crls),
-            _ => {}
+            _ => state.renew_collateral(),
         }
     }
 
@@ -229,6 +254,41 @@ impl State {
         let fetched = self.standing.values().filter(|record| is_amd_list(&record.item));
         let crls = settings.iter().cloned().chain(fetched.map(|record| record.body.clone())).collect();
         self.endorsements.set_crls(crls);
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// Put together what of Intel's is there. What is past its time, too: the verifier says so.
+    fn renew_collateral(&mut self) {
+        let record = |item| self.standing.get(&item);
+        let (Some(identity), Some(root)) = (record(Item::TdxQeIdentity), record(Item::IntelRootCrl)) else {
+            return;
+        };
+        let infos = self.standing.values().filter(|record| matches!(record.item, Item::TdxTcbInfo { .. }));
+        let lists: Vec<_> = [PckCa::Platform, PckCa::Processor]
+            .map(Item::PckCrl)
+            .iter()
+            .filter_map(|item| self.standing.get(item))
+            .collect();
+        let mut found = Vec::new();
+        for info in infos {
+            for list in &lists {
+                let collateral = Collateral::from_parts(CollateralParts {
+                    tcb_info: &info.body,
+                    tcb_info_issuer_chain: info.chain(),
+                    qe_identity: &identity.body,
+                    qe_identity_issuer_chain: identity.chain(),
+                    pck_crl: &list.body,
+                    root_ca_crl: &root.body,
+                });
+                match collateral {
+                    Ok(collateral) => found.push(collateral),
+                    Err(error) => eprintln!("sealpod-kbs: {} is not used: found {}", info.item, error.found),
+                }
+            }
+        }
+        for collateral in found {
+            self.endorsements.tdx_mut().set_collateral(collateral);
+        }
         self.generation = self.generation.wrapping_add(1);
     }
 

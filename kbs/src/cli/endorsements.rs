@@ -5,9 +5,10 @@ use super::{CliError, plain};
 use crate::audit::{AuditLog, Entry, Verdict};
 use crate::clock::{Clock as _, SystemClock, rfc3339};
 use crate::config::Config;
+use crate::endorse;
 use crate::endorsements::item::{parse_chip_id, parse_product};
 use crate::endorsements::need::{self, Need};
-use crate::endorsements::{Cache, Fetcher, Item, Record, import};
+use crate::endorsements::{Cache, Fetcher, Item, PckCa, Record, import};
 use crate::layout::Layout;
 use sealpod_evidence::snp::report::{Product, REPORT_LEN};
 use sealpod_verifier::UnixTime;
@@ -58,6 +59,7 @@ Chip certificates and chains that a running server holds already it forgets when
   sealpod-kbs endorsements fetch --report report.bin --dir DIR
   sealpod-kbs endorsements fetch --product genoa --dir DIR
   sealpod-kbs endorsements fetch --product genoa --chip-id 5a5a… --tcb bootloader=3,tee=0,snp=10,microcode=20 --dir DIR
+  sealpod-kbs endorsements fetch --quote quote.bin --dir DIR
   sealpod-kbs endorsements fetch --fmspc 00806F050000 --dir DIR
 
 Exit codes: 0 all is there; 1 something is not, the reason is on standard error; 2 wrong arguments.")]
@@ -69,8 +71,11 @@ Exit codes: 0 all is there; 1 something is not, the reason is on standard error;
 #[group(skip)]
 pub struct Fetch {
     /// An SNP report: 1,184 bytes, or hex. Fetches what a guest with it and an empty certificate table needs.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["product", "chip_id", "tcb", "fmspc"], required_unless_present_any = ["product", "fmspc"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["product", "chip_id", "tcb", "fmspc"], required_unless_present_any = ["quote", "product", "fmspc"])]
     report: Option<PathBuf>,
+    /// A TDX quote. Fetches the collateral of its platform.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["report", "product", "chip_id", "tcb", "fmspc"])]
+    quote: Option<PathBuf>,
     /// milan, genoa or turin.
     #[arg(long, value_parser = product, conflicts_with = "fmspc")]
     product: Option<Product>,
@@ -132,7 +137,8 @@ pub fn run(layout: &Layout, command: Command) -> Result<(), CliError> {
             Ok(audit.sync()?)
         }
         Command::Fetch(arguments) => {
-            let needs = wanted(&arguments)?;
+            let believed = endorse::load(&config, layout)?;
+            let needs = wanted(&arguments, believed.tdx().roots())?;
             let fetcher = Arc::new(Fetcher::open(&config.endorsements, layout, Arc::new(SystemClock))?);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(CliError::Runtime)?;
@@ -163,7 +169,7 @@ async fn fetch(fetcher: &Arc<Fetcher>, needs: Vec<Need>, anew: bool) -> (Vec<Rec
     (records, failures)
 }
 
-fn wanted(arguments: &Fetch) -> Result<Vec<Need>, CliError> {
+fn wanted(arguments: &Fetch, roots: &[[u8; 48]]) -> Result<Vec<Need>, CliError> {
     let one = |item| Need(vec![item]);
     if let Some(path) = &arguments.report {
         let bytes = read(path)?;
@@ -175,8 +181,14 @@ fn wanted(arguments: &Fetch) -> Result<Vec<Need>, CliError> {
         let unusable = || CliError::Report { path: path.clone() };
         return if needs.is_empty() { Err(unusable()) } else { Ok(needs) };
     }
+    if let Some(path) = &arguments.quote {
+        let quote = read(path)?;
+        let platform = need::Platforms::default().of_quote(&quote, roots, SystemClock.now());
+        let (fmspc, ca) = platform.ok_or_else(|| CliError::Quote { path: path.clone() })?;
+        return Ok(need::of_tdx(fmspc, &[ca]));
+    }
     if let Some(fmspc) = arguments.fmspc {
-        return Ok(need::of_tdx(fmspc).into_iter().collect());
+        return Ok(need::of_tdx(fmspc, &[PckCa::Platform, PckCa::Processor]));
     }
     // clap demands one of the three.
     let Some(product) = arguments.product else { return Ok(Vec::new()) };

@@ -4,6 +4,7 @@ use crate::admin::AdminError;
 use crate::audit::AuditError;
 use crate::broker::StartError;
 use crate::config::ConfigError;
+use crate::endorse::EndorseError;
 use crate::endorsements::OpenError;
 use crate::endorsements::import::ImportError;
 use crate::init::InitError;
@@ -102,6 +103,15 @@ pub enum CliError {
         /// Which file.
         path: PathBuf,
     },
+    /// A quote on whose word nothing is fetched.
+    #[error("{}: expected a TDX quote with PCK certificates of a trusted root that are valid now, found something else", path.display())]
+    Quote {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// What the settings name.
+    #[error(transparent)]
+    Endorse(#[from] EndorseError),
     /// Not a TCB.
     #[error(
         "--tcb: expected eight bytes in hex, or bootloader=N,tee=N,snp=N,microcode=N and for Turin fmc=N, found {found:?} for {product}"

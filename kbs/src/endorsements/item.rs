@@ -1,6 +1,7 @@
 //! What can be fetched: its name, its address, and how large it may be.
 
 use sealpod_evidence::snp::report::{Product, TcbBytes};
+pub use sealpod_verifier::tdx::PckCa;
 use std::fmt;
 use std::str::FromStr;
 
@@ -19,25 +20,6 @@ impl fmt::Display for Vendor {
             Self::Amd => "AMD's key distribution service",
             Self::Intel => "Intel's certification service",
         })
-    }
-}
-
-/// The two authorities that issue PCK certificates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PckCa {
-    /// For processors by themselves.
-    Processor,
-    /// For platforms of several processors.
-    Platform,
-}
-
-impl PckCa {
-    /// The name in addresses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Processor => "processor",
-            Self::Platform => "platform",
-        }
     }
 }
 

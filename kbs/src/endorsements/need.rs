@@ -3,19 +3,24 @@
 //! The evidence is not verified yet, so what it names may be made up. Only what a real report could say is asked for.
 
 use super::item::{Item, PckCa};
-use sealpod_evidence::azure::{AzSnpEvidence, Hardware, HclReport};
-use sealpod_evidence::rcar::SnpEvidence;
+use crate::crypto;
+use sealpod_evidence::azure::{AzSnpEvidence, AzTdxEvidence, Hardware, HclReport};
 use sealpod_evidence::rcar::protocol::{Attestation, Tee};
+use sealpod_evidence::rcar::{SnpEvidence, TdxEvidence};
 use sealpod_evidence::snp::cert_table::{CertTable, Guid};
 use sealpod_evidence::snp::report::{Product, Report, SigningKey};
+use sealpod_evidence::tdx::quote::Certification;
 use sealpod_verifier::snp::SnpCertificateFacts;
+use sealpod_verifier::{UnixTime, tdx};
 use serde::Deserialize as _;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 /// Something that is needed: the first of these items that there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need(pub Vec<Item>);
 
-/// What this evidence needs. Nothing where it does not parse: then there is nothing to verify.
+/// What this evidence of an SNP guest needs. Nothing where it does not parse: then there is nothing to verify.
 pub fn of_attestation(attestation: &Attestation, tee: Tee) -> Vec<Need> {
     let primary = &attestation.tee_evidence.primary_evidence;
     match tee {
@@ -69,17 +74,56 @@ fn of_azure_snp(hcl: &HclReport, vcek: &[u8]) -> Vec<Need> {
     [Item::VcekChain(product), Item::VcekCrl(product)].map(|item| Need(vec![item])).to_vec()
 }
 
-/// All collateral for a TDX quote of this kind of platform. Which of the two authorities issued a PCK certificate only the certificate
-/// says, so lists of both are asked for.
-pub fn of_tdx(fmspc: [u8; 6]) -> [Need; 5] {
-    [
-        Item::TdxTcbInfo { fmspc },
-        Item::TdxQeIdentity,
-        Item::PckCrl(PckCa::Platform),
-        Item::PckCrl(PckCa::Processor),
-        Item::IntelRootCrl,
-    ]
-    .map(|item| Need(vec![item]))
+/// All collateral for TDX quotes of this kind of platform whose PCK certificates these authorities issued.
+pub fn of_tdx(fmspc: [u8; 6], authorities: &[PckCa]) -> Vec<Need> {
+    let lists = authorities.iter().map(|ca| Item::PckCrl(*ca));
+    let items =
+        [Item::TdxTcbInfo { fmspc }, Item::TdxQeIdentity, Item::IntelRootCrl].into_iter().chain(lists);
+    items.map(|item| Need(vec![item])).collect()
+}
+
+/// Kinds of platform by the certificates that quotes carry.
+///
+/// Only the certificates say what kind a platform is of, and only such that lead to a trusted root are believed: nobody makes up a
+/// platform. Verifying them takes a while, so it is remembered.
+#[derive(Debug, Default)]
+pub struct Platforms(Mutex<HashMap<[u8; 32], Platform>>);
+
+/// FMSPC, and who issued the PCK certificate.
+pub type Platform = ([u8; 6], PckCa);
+
+/// Chains remembered, of 100 bytes each.
+const MAX_PLATFORMS: usize = 16_384;
+
+impl Platforms {
+    /// FMSPC and authority of the platform that made a quote, where a chain to one of these roots says it.
+    pub fn of_quote(&self, quote: &[u8], roots: &[[u8; 48]], now: UnixTime) -> Option<Platform> {
+        let quote = tdx::parse(quote).ok()?;
+        let Certification::PckChain(sent) = quote.certification else { return None };
+        let id = crypto::sha256(sent);
+        let known = |platforms: &HashMap<_, _>| platforms.get(&id).copied();
+        if let Some(platform) = known(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Some(platform);
+        }
+        let pck = tdx::pck(&tdx::certificates(&quote).ok()?, roots, &[], false, now).ok()?;
+        let platform = (pck.platform().fmspc.0, pck.ca());
+        let mut platforms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if platforms.len() >= MAX_PLATFORMS {
+            platforms.clear();
+        }
+        platforms.insert(id, platform);
+        Some(platform)
+    }
+}
+
+/// The TD quote of evidence; `None` where it has none.
+pub fn td_quote(attestation: &Attestation, tee: Tee) -> Option<Vec<u8>> {
+    let primary = &attestation.tee_evidence.primary_evidence;
+    match tee {
+        Tee::Tdx => TdxEvidence::deserialize(primary).ok().map(|evidence| evidence.quote.0),
+        Tee::AzTdxVtpm => AzTdxEvidence::from_value(primary).ok().map(|evidence| evidence.td_quote),
+        _ => None,
+    }
 }
 
 /// The product lines that a report can be of: its own word, or for version 2 a certificate's, or else both that wrote version 2.
@@ -154,6 +198,21 @@ mod tests {
         let (chain, crl) = (Item::VcekChain(Product::Genoa), Item::VcekCrl(Product::Genoa));
         assert_eq!(needed, [Need(vec![chain]), Need(vec![crl])]);
         assert_eq!(of_attestation(&Bundle::valid().seal().attestation(), Tee::AzSnpVtpm), []);
+    }
+
+    #[test]
+    fn a_platform_is_believed_only_with_a_chain_to_a_root() {
+        let bundle = sealpod_testkit::tdx::TdxBundle::valid();
+        let quote = td_quote(&bundle.seal().attestation(), Tee::Tdx).unwrap();
+        let platforms = Platforms::default();
+        assert_eq!(platforms.of_quote(&quote, &tdx::builtin_roots(), pki::NOW), None);
+        let roots = [sealpod_testkit::tdx::root_digest()];
+        let found = platforms.of_quote(&quote, &roots, pki::NOW);
+        assert_eq!(found, Some((sealpod_testkit::tdx::FMSPC, PckCa::Platform)));
+        // What was verified once is remembered.
+        assert_eq!(platforms.of_quote(&quote, &[], pki::NOW), found);
+        assert_eq!(platforms.of_quote(&quote[1..], &roots, pki::NOW), None);
+        assert_eq!(td_quote(&Bundle::valid().seal().attestation(), Tee::Tdx), None);
     }
 
     #[test]

@@ -112,6 +112,11 @@ impl Record {
         now >= self.head.stale
     }
 
+    /// Certificates of whoever signed it, PEM, empty where there are none beside it.
+    pub fn chain(&self) -> &[u8] {
+        self.head.chain.as_deref().unwrap_or_default().as_bytes()
+    }
+
     /// SHA-256 of the bytes.
     pub fn digest(&self) -> [u8; 32] {
         crypto::sha256(&self.body)

@@ -135,12 +135,17 @@ async fn a_chip_or_report_is_fetched() {
         let junk = broker.file("junk", "junk");
         let text = broker.fails(&["endorsements", "fetch", "--report", &junk], 1);
         assert!(text.contains("expected an SNP report"), "{text}");
+        let text = broker.fails(&["endorsements", "fetch", "--quote", &junk], 1);
+        assert!(text.contains("expected a TDX quote"), "{text}");
         for bad in [
             &["fetch"][..],
             &["fetch", "--product", "rome"],
             &["fetch", "--product", "genoa", "--chip-id", "00", "--tcb", tcb],
             &["fetch", "--product", "genoa", "--chip-id", &chip],
             &["fetch", "--fmspc", "00"],
+            &["fetch", "--fmspc", "00806F050000", "--quote", "x"],
+            &["remove"],
+            &["import"],
         ] {
             broker.fails(&[&["endorsements"], bad].concat(), 2);
         }

@@ -1,14 +1,18 @@
 //! Intel's collateral: what is filed, what is refused, and what real services sent.
 
 use crate::fake::{Fake, Fetching, Reply, chain_pem};
+use crate::support::{Answer, Fixture};
 use sealpod_evidence::snp::report::Product;
 use sealpod_kbs::clock::rfc3339;
+use sealpod_kbs::config::Config;
 use sealpod_kbs::endorsements::content::{AmdFile, Content};
 use sealpod_kbs::endorsements::import::{self, ImportError};
-use sealpod_kbs::endorsements::{Cache, ContentError, FetchError, Item, PckCa};
+use sealpod_kbs::endorsements::{Cache, ContentError, EndorsementSettings, FetchError, Item, PckCa};
 use sealpod_kbs::layout::Layout;
 use sealpod_testkit::keys::Key;
 use sealpod_testkit::pki::{self, Certificate, Crl};
+use sealpod_testkit::tdx::{self, TdxBundle};
+use sealpod_verifier::{AppraisalPolicy, BindingLevel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -145,6 +149,106 @@ fn collateral_from_files_needs_its_signing_certificates() {
     let kept = import::import(&cache, &files, pki::NOW).unwrap();
     let chain = kept[0].head.chain.as_deref().unwrap();
     assert_eq!(chain.matches("BEGIN CERTIFICATE").count(), 2);
+}
+
+/// A service that has the test platform's collateral.
+async fn genuine() -> Fake {
+    let document: Value = serde_json::from_slice(&tdx::Collateral::valid().to_json()).unwrap();
+    let text = |name: &str| document[name].as_str().unwrap();
+    let body = |name: &str, value: &str| {
+        let signature = text(&format!("{value}_signature"));
+        format!("{{\"{name}\":{},\"signature\":\"{signature}\"}}", text(value)).into_bytes()
+    };
+    let escaped = |name: &str| text(name).bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let fake = Fake::empty().await;
+    let info = Reply::ok(body("tcbInfo", "tcb_info"));
+    fake.set(GENUINE, info.with("TCB-Info-Issuer-Chain", &escaped("tcb_info_issuer_chain")));
+    let identity = Reply::ok(body("enclaveIdentity", "qe_identity"));
+    let chain = escaped("qe_identity_issuer_chain");
+    fake.set(Item::TdxQeIdentity, identity.with("SGX-Enclave-Identity-Issuer-Chain", &chain));
+    let list = Reply::ok(hex::decode(text("pck_crl")).unwrap());
+    let chain = escaped("pck_crl_issuer_chain");
+    fake.set(Item::PckCrl(PckCa::Platform), list.with("SGX-PCK-CRL-Issuer-Chain", &chain));
+    fake.set(Item::IntelRootCrl, Reply::ok(text("root_ca_crl")));
+    fake
+}
+
+const GENUINE: Item = Item::TdxTcbInfo { fmspc: tdx::FMSPC };
+
+/// A broker that trusts the test platform's root and lets TDs through that have no TPM.
+async fn broker(endorsements: EndorsementSettings) -> (Fixture, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("tdx-root.der");
+    std::fs::write(&root, tdx::IntelCertificate::root().to_der()).unwrap();
+    let appraisal =
+        AppraisalPolicy { minimum_binding_level: BindingLevel::GuestKernel, ..AppraisalPolicy::default() };
+    let fixture = Fixture::with(Config {
+        dangerous_trust_tdx_test_root: Some(root),
+        appraisal,
+        endorsements,
+        ..Config::default()
+    })
+    .await;
+    let reference = serde_json::to_vec(&TdxBundle::valid().reference()).unwrap();
+    fixture.admin().add_reference(fixture.by(), &reference).unwrap();
+    (fixture, directory)
+}
+
+async fn attest(fixture: &Fixture) -> Answer {
+    let mut client = fixture.client().await;
+    let mut bundle = TdxBundle::valid();
+    let request = json!({"version": "0.4.0", "tee": "tdx", "extra-params": ""});
+    bundle.pod.nonce =
+        client.post("/kbs/v0/auth", &request).await.json()["nonce"].as_str().unwrap().to_owned();
+    client.send_evidence(&bundle.seal().attestation()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_nobody_knows_attests_and_is_known_from_then_on() {
+    let fake = genuine().await;
+    let (mut fixture, _root) = broker(fake.settings()).await;
+    for _ in 0..2 {
+        let answer = attest(&fixture).await;
+        assert_eq!(answer.status, 200, "{}", answer.json());
+        assert_eq!(fake.asked().len(), 4);
+    }
+    fixture.restart().await;
+    assert_eq!(attest(&fixture).await.status, 200);
+    assert_eq!(fake.asked().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_collateral_the_refusal_says_how_to_go_on() {
+    let (fixture, _root) = broker(EndorsementSettings::default()).await;
+    let body = attest(&fixture).await.refused(401, "AttestationError");
+    assert_eq!(body["sealpod"]["check"], "collateral", "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("intel_pcs"), "{body}");
+    let fake = genuine().await;
+    fake.remove(GENUINE);
+    let (fixture, _root) = broker(fake.settings()).await;
+    let body = attest(&fixture).await.refused(401, "AttestationError");
+    let says = format!("not fetched: {GENUINE}: expected status 200, found 404");
+    assert!(body["detail"].as_str().unwrap().contains(&says), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collateral_that_was_imported_serves_a_broker_that_fetches_nothing() {
+    let (fixture, _root) = broker(EndorsementSettings::default()).await;
+    let files = [("collateral.json".to_owned(), tdx::Collateral::valid().to_json())];
+    let kept = import::import(&Cache::open(&fixture.layout).unwrap(), &files, pki::NOW).unwrap();
+    assert_eq!(kept.len(), 4);
+    let answer = attest(&fixture).await;
+    assert_eq!(answer.status, 200, "{}", answer.json());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_asked_for_on_the_word_of_a_platform_that_no_root_certifies() {
+    let fake = genuine().await;
+    let appraisal = AppraisalPolicy::default();
+    let fixture =
+        Fixture::with(Config { endorsements: fake.settings(), appraisal, ..Config::default() }).await;
+    attest(&fixture).await.refused(401, "AttestationError");
+    assert_eq!(fake.asked(), []);
 }
 
 /// Real captures, where they are.

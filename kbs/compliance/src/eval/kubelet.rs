@@ -258,7 +258,9 @@ impl Reader<'_> {
                 }
                 None if optional => {}
                 None => {
-                    return Err(Reason::NotStated { what: format!("{path}, which the kubelet's unit reads") });
+                    return Err(Reason::NotStated {
+                        what: format!("{path}, which the kubelet's unit reads"),
+                    });
                 }
             }
         }
