@@ -22,7 +22,7 @@ pub(crate) fn verify(input: &Input<'_>) -> Result<AttestationResult, VerifyError
 }
 
 /// TEEs that have an arm: a broker gives out challenges to these and no others.
-pub const APPRAISED: &[Tee] = &[Tee::Snp, Tee::Tdx, Tee::AzSnpVtpm];
+pub const APPRAISED: &[Tee] = &[Tee::Snp, Tee::Tdx, Tee::AzSnpVtpm, Tee::AzTdxVtpm];
 
 /// The refusal of a TEE that has no arm.
 fn not_appraised(tee: Tee) -> VerifyError {

@@ -87,6 +87,21 @@ pub fn launch(
     })
 }
 
+/// Step 8 for TDX. Nothing was extended beside MRTD: the paravisor measures what it starts into its vTPM and leaves the registers of its TD
+/// zero. What else might stand there, no Reference Value speaks of.
+///
+/// # Errors
+///
+/// [`Check::LaunchDigest`].
+pub fn registers(td: &tdx::report::TdReport) -> Result<(), VerifyError> {
+    match (0..).zip(&td.rtmr).find(|(_, value)| **value != HexArray([0; 48])) {
+        Some((index, value)) => {
+            Err(VerifyError::new(Check::LaunchDigest, format!("RTMR{index} zero, under a paravisor"), value))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Step 9. The hardware's report is over this runtime data: its report data is SHA-256 of it, and zeros.
 ///
 /// With a report that holds, this proves that the paravisor names the keys in the runtime data as its vTPM's.

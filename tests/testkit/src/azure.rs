@@ -14,6 +14,7 @@ use crate::hash::sha256;
 use crate::keys::Key;
 use crate::pki;
 use crate::report::ReportFields;
+use crate::tdx::{self, QuoteFields};
 use crate::tpm::{AkKind, Attest, Pcrs, Tpm};
 use crate::{Bundle, Sealed};
 use sealpod_evidence::azure::{AzAdditionalEvidence, AzLogs};
@@ -38,6 +39,10 @@ pub struct AzureBundle {
     pub hcl: HclFields,
     /// The TDREPORT, where the TEE is TDX; its report data is filled in by [`AzureBundle::seal`].
     pub td: TdReportFields,
+    /// The TD quote, whose body is made from the TDREPORT.
+    pub quote: QuoteFields,
+    /// What Intel says of the platform.
+    pub collateral: tdx::Collateral,
 }
 
 impl AzureBundle {
@@ -50,10 +55,18 @@ impl AzureBundle {
             quoted_pcrs: ALL_PCRS.collect(),
             ..Bundle::valid()
         };
-        Self { pod, tee: Tee::AzSnpVtpm, wire: 2, hcl: HclFields::snp(), td: TdReportFields::default() }
+        Self {
+            pod,
+            tee: Tee::AzSnpVtpm,
+            wire: 2,
+            hcl: HclFields::snp(),
+            td: TdReportFields::default(),
+            quote: QuoteFields::default(),
+            collateral: tdx::Collateral::valid(),
+        }
     }
 
-    /// A pod under TDX with evidence of version 2. The TD quote is for the caller to make.
+    /// A pod under TDX with evidence of version 2.
     pub fn tdx() -> Self {
         Self { tee: Tee::AzTdxVtpm, hcl: HclFields::tdx(), ..Self::snp() }
     }
@@ -90,6 +103,8 @@ impl AzureBundle {
             report_key: self.pod.report_key,
             report_bytes: Vec::new(),
             td: self.td.clone(),
+            quote: self.quote.clone(),
+            hardware: None,
             vcek: pki::vcek_der().to_vec(),
             td_quote: Vec::new(),
             tee_pubkey: sealed.tee_pubkey,
@@ -157,6 +172,10 @@ pub struct AzureSealed {
     pub report_bytes: Vec<u8>,
     /// The TDREPORT's fields, as they are sent.
     pub td: TdReportFields,
+    /// The TD quote's fields; see [`AzureSealed::resign_td`].
+    pub quote: QuoteFields,
+    /// What stands in the place of the hardware's report, if it is not the TEE's own.
+    pub hardware: Option<Vec<u8>>,
     /// The chip's certificate as it is sent.
     pub vcek: Vec<u8>,
     /// The TD quote as it is sent.
@@ -181,10 +200,12 @@ impl AzureSealed {
 
     /// The HCL report as it is sent.
     pub fn hcl_bytes(&self) -> Vec<u8> {
-        match self.tee {
-            Tee::AzTdxVtpm => self.hcl.to_bytes(&self.td.to_bytes(), &self.runtime_bytes),
-            _ => self.hcl.to_bytes(&self.report_bytes, &self.runtime_bytes),
-        }
+        let hardware = match (&self.hardware, self.tee) {
+            (Some(other), _) => other.clone(),
+            (None, Tee::AzTdxVtpm) => self.td.to_bytes(),
+            (None, _) => self.report_bytes.clone(),
+        };
+        self.hcl.to_bytes(&hardware, &self.runtime_bytes)
     }
 
     /// Write [`AzureSealed::additional`] anew; then [`AzureSealed::rebind_text`].
@@ -232,6 +253,20 @@ impl AzureSealed {
         self.report.report_data = data;
         self.td.report_data = data;
         self.resign();
+        self.requote_td();
+    }
+
+    /// Make the TD quote from the TDREPORT as [`AzureSealed::td`] has it; then [`AzureSealed::resign_td`].
+    pub fn requote_td(&mut self) {
+        self.quote.td = self.td.to_body();
+        self.resign_td();
+    }
+
+    /// Sign the TD quote as [`AzureSealed::quote`] has it.
+    pub fn resign_td(&mut self) {
+        if self.tee == Tee::AzTdxVtpm {
+            self.td_quote = self.quote.to_bytes();
+        }
     }
 
     /// Sign the SNP report as [`AzureSealed::report`] has it.

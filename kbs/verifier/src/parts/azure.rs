@@ -5,7 +5,7 @@ use super::tpm::{Logs, Pcrs};
 use crate::azure::wire_error;
 use crate::error::{Check, VerifyError};
 use sealpod_evidence::azure::{
-    AzAdditionalEvidence, AzSnpEvidence, Hardware, HclReport, VtpmQuote, WireError,
+    AzAdditionalEvidence, AzSnpEvidence, AzTdxEvidence, Hardware, HclReport, TdReport, VtpmQuote, WireError,
 };
 use sealpod_evidence::bytes::HexArray;
 use sealpod_evidence::rcar::protocol::Attestation;
@@ -24,6 +24,11 @@ pub(crate) struct AzureParts<'a, P> {
 /// Step 1 for SNP under the paravisor.
 pub(crate) fn parse_snp(attestation: &Attestation) -> Result<AzureParts<'_, AzSnpEvidence>, VerifyError> {
     parse(attestation, AzSnpEvidence::from_value)
+}
+
+/// Step 1 for TDX under the paravisor.
+pub(crate) fn parse_tdx(attestation: &Attestation) -> Result<AzureParts<'_, AzTdxEvidence>, VerifyError> {
+    parse(attestation, AzTdxEvidence::from_value)
 }
 
 fn parse<P>(
@@ -45,6 +50,14 @@ pub(crate) fn snp_report(hcl: &HclReport) -> Result<&Report, VerifyError> {
     match hcl.hardware() {
         Hardware::Snp(report) => Ok(report),
         Hardware::Tdx(_) => Err(VerifyError::new(Check::PrimaryEvidence, "an SNP report", "a TDREPORT")),
+    }
+}
+
+/// The TDREPORT in an HCL report.
+pub(crate) fn td_report(hcl: &HclReport) -> Result<&TdReport, VerifyError> {
+    match hcl.hardware() {
+        Hardware::Tdx(report) => Ok(report),
+        Hardware::Snp(_) => Err(VerifyError::new(Check::PrimaryEvidence, "a TDREPORT", "an SNP report")),
     }
 }
 

@@ -4,5 +4,6 @@
 mod captures;
 mod parts;
 mod snp;
+mod tdx;
 mod vectors;
 mod world;

@@ -92,8 +92,16 @@ fn one_tees_report_is_no_evidence_of_the_other() {
     sealed.hcl.report_type = 4;
     sealed.report_bytes = tdx.td.to_bytes();
     World::with(&sealed, AzureBundle::snp().reference()).refused(Check::PrimaryEvidence);
+    World::spoiled_tdx(|s| {
+        s.hcl.report_type = 2;
+        s.report_bytes = AzureBundle::snp().seal().report_bytes;
+        s.hardware = Some(s.report_bytes.clone());
+    })
+    .refused(Check::PrimaryEvidence);
     // The challenge decides which evidence is looked for.
     let mut world = World::valid();
+    world.challenge.tee = Tee::AzTdxVtpm;
+    world.refused(Check::PrimaryEvidence);
     world.challenge.tee = Tee::Snp;
     world.refused(Check::AdditionalEvidence);
 }

@@ -6,6 +6,7 @@ use sealpod_evidence::reference_values::ReferenceDocument;
 use sealpod_evidence::snp::report::Product;
 use sealpod_testkit::keys::Key;
 use sealpod_testkit::{AzureBundle, AzureSealed, pki};
+use sealpod_verifier::tdx::Collateral;
 use sealpod_verifier::{
     AppraisalPolicy, AttestationResult, Challenge, Check, CredentialKey, Endorsements, Input,
     ReferenceValues, SnpRoot, VerifyError, verify,
@@ -28,7 +29,24 @@ impl World {
 
     /// Everything about this pod.
     pub fn of(bundle: &AzureBundle) -> Self {
-        Self::with(&bundle.seal(), bundle.reference())
+        Self::with_tdx(&bundle.seal(), bundle)
+    }
+
+    /// The valid TDX pod's evidence after `spoil`, under the valid pod's Reference Values.
+    pub fn spoiled_tdx(spoil: impl FnOnce(&mut AzureSealed)) -> Self {
+        let bundle = AzureBundle::tdx();
+        let mut sealed = bundle.seal();
+        spoil(&mut sealed);
+        Self::with_tdx(&sealed, &bundle)
+    }
+
+    /// This evidence, with all that is known of this pod.
+    pub fn with_tdx(sealed: &AzureSealed, bundle: &AzureBundle) -> Self {
+        let mut world = Self::with(sealed, bundle.reference());
+        let tdx = world.endorsements.tdx_mut();
+        tdx.dangerous_trust_root(sealpod_testkit::tdx::root_digest());
+        assert!(tdx.set_collateral(Collateral::from_json(&bundle.collateral.to_json()).expect("collateral")));
+        world
     }
 
     /// The valid SNP pod's evidence after `spoil`, under the valid pod's Reference Values.

@@ -1,6 +1,7 @@
 //! `TDREPORT_STRUCT` (Intel TDX Module ABI specification), with true digests and a MAC of zeros.
 
 use crate::hash::sha384;
+use crate::tdx::TdFields;
 
 /// The fields that a quote repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,14 +38,16 @@ pub struct TdReportFields {
 
 impl Default for TdReportFields {
     fn default() -> Self {
+        // The test platform's module, so that its level is known.
+        let td = TdFields::default();
         Self {
-            tee_tcb_svn: [0; 16],
-            mrseam: sha384(b"sealpod test module"),
-            mrsignerseam: [0; 48],
-            seam_attributes: [0; 8],
-            tee_tcb_svn2: [0; 16],
-            attributes: [0, 0, 0, 0x10, 0, 0, 0, 0],
-            xfam: [0xe7, 0x18, 6, 0, 0, 0, 0, 0],
+            tee_tcb_svn: td.tee_tcb_svn,
+            mrseam: td.mr_seam,
+            mrsignerseam: td.mr_signer_seam,
+            seam_attributes: td.seam_attributes,
+            tee_tcb_svn2: td.tee_tcb_svn2,
+            attributes: td.td_attributes.to_le_bytes(),
+            xfam: td.xfam.to_le_bytes(),
             mrtd: sha384(b"sealpod test paravisor"),
             mrconfigid: [0; 48],
             mrowner: [0; 48],
@@ -57,6 +60,26 @@ impl Default for TdReportFields {
 }
 
 impl TdReportFields {
+    /// The body of the quote that is made from it.
+    pub fn to_body(&self) -> TdFields {
+        TdFields {
+            tee_tcb_svn: self.tee_tcb_svn,
+            mr_seam: self.mrseam,
+            mr_signer_seam: self.mrsignerseam,
+            seam_attributes: self.seam_attributes,
+            td_attributes: u64::from_le_bytes(self.attributes),
+            xfam: u64::from_le_bytes(self.xfam),
+            mr_td: self.mrtd,
+            mr_config_id: self.mrconfigid,
+            mr_owner: self.mrowner,
+            mr_owner_config: self.mrownerconfig,
+            rtmr: self.rtmr,
+            report_data: self.report_data,
+            tee_tcb_svn2: self.tee_tcb_svn2,
+            mr_service_td: self.servtd_hash,
+        }
+    }
+
     /// The 1,024 bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (tcb, info) = (self.tcb_info(), self.info());
