@@ -42,7 +42,7 @@ mod parts;
 mod signature;
 #[cfg(test)]
 mod testing;
-mod workload;
+pub mod workload;
 
 use sealpod_evidence::rcar::protocol::Attestation;
 

@@ -11,7 +11,7 @@ use crate::hash::{extend, sha256};
 
 /// The containers of a workload log that replayed and that initdata allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Started {
+pub struct Started {
     /// In the order in which they were accepted.
     pub containers: Vec<ContainerSpec>,
 }
@@ -20,7 +20,7 @@ pub(crate) struct Started {
 ///
 /// Proves what the measured agent recorded before it started anything. That the agent records everything follows from
 /// the launch digest, not from this.
-pub(crate) fn allowed(records: &[Record], initdata: &Initdata) -> Result<Started, VerifyError> {
+pub fn allowed(records: &[Record], initdata: &Initdata) -> Result<Started, VerifyError> {
     let policy = initdata.policy();
     let containers = records.iter().map(|record| {
         let WorkloadEvent::Container { spec } = event(record)?;
@@ -40,7 +40,7 @@ pub(crate) fn allowed(records: &[Record], initdata: &Initdata) -> Result<Started
 }
 
 /// The workload log replays to PCR 13: from zero, every record in its place and what its digest says, to the quoted value.
-pub(crate) fn replay(records: &[Record], quoted: PcrValue) -> Result<(), VerifyError> {
+pub fn replay(records: &[Record], quoted: PcrValue) -> Result<(), VerifyError> {
     let mut pcr = [0; 32];
     for (index, record) in (0_u64..).zip(records) {
         if record.recnum != index {
