@@ -30,7 +30,8 @@ pub use error::CliError;
   sealpod-kbs serve --dir /etc/sealpod-kbs
   sealpod-kbs audit show --dir /etc/sealpod-kbs
 
-Exit codes: 0 done; 1 not done, the reason is on standard error; 2 wrong arguments; 3 the audit log's chain is broken."
+Exit codes: 0 done; 1 not done, the reason is on standard error; 2 wrong arguments, or evidence that cannot be read; 3 the audit log's
+chain is broken."
 )]
 pub struct Args {
     /// The broker's directory.
@@ -70,7 +71,7 @@ Guests must name DIR/ca.pem in their initdata. Move DIR/ca-key.pem and DIR/admin
     /// Import, list and fetch what processor vendors publish: chip certificates, revocation lists, TDX collateral.
     #[command(subcommand)]
     Endorsements(endorsements::Command),
-    /// List and show archived evidence.
+    /// Look at evidence: archived, or in files of any kind.
     #[command(subcommand)]
     Evidence(evidence::Command),
     /// Print a token for the HTTP administration interface.
@@ -99,7 +100,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => error.exit(),
     };
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // `audit show | head` ends like this.
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
@@ -109,27 +110,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(arguments: Args) -> Result<(), CliError> {
+fn run(arguments: Args) -> Result<ExitCode, CliError> {
     let layout = Layout::new(arguments.dir);
     match arguments.command {
-        Command::Init { tls_name } => serve::init(&layout, &tls_name),
-        Command::Serve(arguments) => serve::serve(layout, &arguments),
-        Command::Secret(command) => secret::run(&layout, command),
-        Command::Policy(command) => policy::run(&layout, command),
-        Command::Reference(command) => reference::run(&layout, command),
-        Command::Audit(command) => audit::run(&layout, command),
-        Command::Endorsements(command) => endorsements::run(&layout, command),
-        Command::Evidence(command) => evidence::run(&layout, command),
-        Command::AdminToken { seconds } => serve::admin_token(&layout, seconds),
+        Command::Init { tls_name } => serve::init(&layout, &tls_name)?,
+        Command::Serve(arguments) => serve::serve(layout, &arguments)?,
+        Command::Secret(command) => secret::run(&layout, command)?,
+        Command::Policy(command) => policy::run(&layout, command)?,
+        Command::Reference(command) => reference::run(&layout, command)?,
+        Command::Audit(command) => audit::run(&layout, command)?,
+        Command::Endorsements(command) => endorsements::run(&layout, command)?,
+        Command::Evidence(command) => return evidence::run(&layout, command),
+        Command::AdminToken { seconds } => serve::admin_token(&layout, seconds)?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "sealpod-kbs", &mut std::io::stdout());
-            Ok(())
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A text of somebody else's for a terminal: on one line, and nothing in it moves the cursor or turns the direction of writing.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let moves = |c: char| {
         c.is_control()
             || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -21,6 +21,7 @@ pub mod endorse;
 pub mod endorsements;
 pub mod http;
 pub mod init;
+pub mod inspect;
 pub mod jwe;
 pub mod jwt;
 pub mod keys;

@@ -8,6 +8,7 @@ use crate::endorse::EndorseError;
 use crate::endorsements::OpenError;
 use crate::endorsements::import::ImportError;
 use crate::init::InitError;
+use crate::inspect::NotRecognised;
 use crate::jwt::KeyError;
 use crate::server::ServeError;
 use crate::storage::StorageError;
@@ -50,6 +51,38 @@ pub enum CliError {
     /// A file that was named.
     #[error("cannot read {}: {source}", path.display())]
     Input {
+        /// Which file.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// A file that was named is not what it has to be.
+    #[error("{}: {found}", path.display())]
+    Unfit {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        found: String,
+    },
+    /// A file that was named is nothing that is known.
+    #[error(transparent)]
+    Unrecognised(NotRecognised),
+    /// There is no such check and no such file.
+    #[error("there is neither a file nor a check {name:?}; checks: {}", if similar.is_empty() { "see --list" } else { similar })]
+    NoCheck {
+        /// The name given.
+        name: String,
+        /// Checks with similar names.
+        similar: String,
+    },
+    /// Evidence that says nothing that a document of Reference Values can hold.
+    #[error(
+        "nothing in it can become a Reference Value: give a report, a quote, a boot log, an IMA log or a bundle"
+    )]
+    NothingLearnt,
+    /// A file that is to be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
         /// Which file.
         path: PathBuf,
         /// The operating system's answer.
@@ -141,7 +174,17 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Chain { .. } => 3,
+            Self::Unfit { .. } | Self::Unrecognised(_) | Self::NoCheck { .. } | Self::NothingLearnt => 2,
             _ => 1,
+        }
+    }
+
+    /// What is wrong, without the name of a file.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Unfit { found, .. } => found.clone(),
+            Self::Input { source, .. } => format!("cannot read it: {source}"),
+            other => other.to_string(),
         }
     }
 
