@@ -110,6 +110,11 @@ pub(super) const ALL: &[Text] = &[
         "Certificate and key of two TPMs.",
     ),
     (
+        "enrolled-key",
+        "The keys are not those under which this node was enrolled, so it is another machine or has another TPM.",
+        "A node that was reinstalled or got a new TPM without being enrolled again, or one that plays another.",
+    ),
+    (
         "quote-type",
         "What was signed is not a quote that a TPM made.",
         "Another TPM structure in its place, or data signed from outside.",
