@@ -1,5 +1,9 @@
-//! Public keys and the signature schemes that evidence uses. All cryptography is aws-lc's.
+//! Public keys and the signature schemes that evidence uses. All cryptography is aws-lc's, but for the one form of RSASSA-PSS in [`pss`]
+//! that it does not have.
 
+mod pss;
+
+use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA1_ASN1, ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA384_ASN1,
     ECDSA_P256_SHA512_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED,
@@ -84,6 +88,23 @@ impl PublicKey {
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.0.verify_sig(message, signature).is_ok()
     }
+}
+
+/// Whether `signature` over `message` is by this RSA key (DER `RSAPublicKey`) in RSASSA-PSS with the longest salt that fits; `false` for
+/// every other scheme.
+pub(crate) fn verifies_with_longest_salt(
+    scheme: Scheme,
+    key: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    let hash = match scheme {
+        Scheme::RsaPssSha256 => &digest::SHA256,
+        Scheme::RsaPssSha384 => &digest::SHA384,
+        Scheme::RsaPssSha512 => &digest::SHA512,
+        _ => return false,
+    };
+    pss::verifies_with_longest_salt(key, hash, message, signature)
 }
 
 /// The DER `RSAPublicKey` of a modulus and an exponent, both big-endian. `None` where a number is longer than

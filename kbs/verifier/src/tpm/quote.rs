@@ -2,7 +2,7 @@
 
 use crate::error::{Check, VerifyError};
 use crate::parts::tpm::TpmPart;
-use crate::signature::{PublicKey, Scheme, ecdsa_signature, rsa_public_key};
+use crate::signature::{PublicKey, Scheme, ecdsa_signature, rsa_public_key, verifies_with_longest_salt};
 use crate::x509::{self, KeyKind, SubjectKey};
 use sealpod_evidence::rcar::QUOTED_PCRS;
 use sealpod_evidence::tpm::{self, Attest, Curve, HashAlg, PcrSelection, Public, Signature};
@@ -115,7 +115,8 @@ pub fn strong_hash(attest: &Attest, signature: &Signature) -> Result<(), VerifyE
 /// A signature over `message` by the key, in the scheme that the key is restricted to. SHA-1 is computed like any other: what it is
 /// worth, [`strong_hash`] says.
 ///
-/// RSAPSS signatures have a salt as long as the digest, which is what a TPM makes that keeps to FIPS 186-4 (TPM 2.0 Part 1, annex B.7).
+/// RSAPSS signatures have a salt as long as the digest, as a TPM that keeps to FIPS 186-4 makes it, or as long as fits, as older ones do
+/// (TPM 2.0 Part 1, annex B.7).
 ///
 /// # Errors
 ///
@@ -151,8 +152,7 @@ pub fn signature_by_key(
         tpm::PublicKey::Ecc { curve: Curve::P384, .. } => KeyKind::Ec(x509::Curve::P384),
         tpm::PublicKey::Rsa { bits, .. } => KeyKind::Rsa(usize::from(*bits)),
     };
-    let bytes = key_bytes(key).unwrap_or_default();
-    verified(kind, |scheme| PublicKey::new(scheme, &bytes), signature, message, name)
+    verified(kind, &key_bytes(key).unwrap_or_default(), signature, message, name)
 }
 
 /// As [`signature_by_key`], by a key that is known as a SubjectPublicKeyInfo (DER).
@@ -162,7 +162,7 @@ pub fn signature_by_key(
 /// [`Check::CertificateSyntax`] for another kind of key, [`Check::QuoteSignature`].
 pub fn signature_by_spki(spki: &[u8], signature: &Signature, message: &[u8]) -> Result<(), VerifyError> {
     let key = SubjectKey::from_spki(spki)?;
-    verified(key.kind(), |scheme| key.for_scheme(scheme), signature, message, "that key")
+    verified(key.kind(), key.bytes(), signature, message, "that key")
 }
 
 /// A key in the form that certificates and signature libraries have it in: a DER `RSAPublicKey`, or an uncompressed point.
@@ -175,19 +175,22 @@ pub(super) fn key_bytes(key: &tpm::PublicKey) -> Option<Vec<u8>> {
 
 fn verified(
     key_kind: KeyKind,
-    key: impl FnOnce(Scheme) -> Option<PublicKey>,
+    key_bytes: &[u8],
     signature: &Signature,
     message: &[u8],
     name: &str,
 ) -> Result<(), VerifyError> {
     let (expected, found) = (SCHEMES, || format!("key {key_kind:?}, signature {}", kind(signature)));
     let scheme = scheme(key_kind, signature).ok_or_else(|| refused(expected, found()))?;
-    let key = key(scheme).ok_or_else(|| refused("a sound public key", found()))?;
+    let key = PublicKey::new(scheme, key_bytes).ok_or_else(|| refused("a sound public key", found()))?;
     let bytes = match signature {
         Signature::Ecdsa { r, s, .. } => ecdsa_signature(r, s),
         Signature::RsaSsa { signature, .. } | Signature::RsaPss { signature, .. } => Some(signature.clone()),
     };
-    if bytes.is_some_and(|bytes| key.verifies(message, &bytes)) {
+    let holds = |bytes: Vec<u8>| {
+        key.verifies(message, &bytes) || verifies_with_longest_salt(scheme, key_bytes, message, &bytes)
+    };
+    if bytes.is_some_and(holds) {
         return Ok(());
     }
     let expected = format!("a signature over the quote by {name}");

@@ -115,12 +115,12 @@ const RSASSA_SHA1: &str = "314a2dbbe9a8125262a1ba62c7b18127e5145c5404190dcb276a8
     9abd7262c0195c14a2e296007232c492fe674b8c0aede35dbf8997a7ad5815cb582dc0fa6d04ebf842e23e45ba6f2896\
     1cae323053d46872eb247f03d1a228c4";
 /// RSAPSS with SHA-256 by `ak-rsa`, with the longest salt that fits.
-const RSAPSS_LONG_SALT: &str = "687ebd5b77fded724aea78fbfe7a2e4e51c254621fcd1ecd9f0eb4dea9bdb842a35883a57d2b04c82b3c8ddb10a9a0bb\
-    67054a5f011ed0ca91d15c70381e58653f9869b751e82d248f4278ee42d3a95950a6e1e2748669e4bb2d40f0911be124\
-    17cd7574d9147fefe4c8b3f1e8681d16726fef815126ad6d70ba558e10b0e167c68144906e1ea4e5f75ea02efcee9402\
-    8e5d7f744b1963955e31f069cfd875929b3258474190363c43bc11e915c8584540c753f8726d696b1059433540e6accf\
-    9243099f9befb53a96f46f25084932702d645ebcf1e0626cb398f21b3387a7ad32ac233f08c74ef5ce3db88fff20831b\
-    72a157343d0ae0a36f308b58ff0ea3ea";
+const RSAPSS_LONG_SALT: &str = "70035de62b96dc9df8dcb80fdc387dc467bb7d6b1079db10c6ca01f11fbc7eeaaeca830e958a95a6c19d26d9f160d1fc\
+    0b564e61e665af462e658f3707ea2cb71f6f63258d19cec4fb99ee6ac39ca462dcc39d4a53667454145b235313b3ff42\
+    08afe366235fc8105ca1ad48385c9df3f298f4f9ceb9706401fd58faa9776014ba3efe12c070630d1b2604abf56fe46a\
+    74b244dd468f144a0beee2d84243ff802468d9844281ed337f608fb5182a3f4f8b4bace1e54637eb6e9c8e2560628a41\
+    fba7b59546b8a0dc1cab8266debc7d90bf9cd6981e311217af9f89bd44d0cec62469d229f162e9c04a87e414cb5b5307\
+    48322bab1cd642574a7da9d94d4d23df";
 
 fn scalars(hash: HashAlg, r: &str, s: &str) -> Signature {
     Signature::Ecdsa { hash, r: hex::decode(r).unwrap(), s: hex::decode(s).unwrap() }
@@ -147,10 +147,17 @@ fn ecdsa_is_taken_with_each_hash_on_both_curves() {
 }
 
 #[test]
-fn a_salt_of_another_length_than_the_digest_is_refused() {
-    let signature =
-        Signature::RsaPss { hash: HashAlg::Sha256, signature: hex::decode(RSAPSS_LONG_SALT).unwrap() };
-    assert_eq!(by_spki(Key::AkRsa, &signature), Err(Check::QuoteSignature));
+fn rsapss_has_a_salt_as_long_as_the_digest_or_as_fits() {
+    let long = hex::decode(RSAPSS_LONG_SALT).unwrap();
+    let digest = Key::AkRsa.sign(sealpod_testkit::keys::Scheme::PssSha256, b"message");
+    for signature in [long, digest] {
+        let pss = |signature: &[u8], hash| Signature::RsaPss { hash, signature: signature.to_vec() };
+        assert_eq!(by_spki(Key::AkRsa, &pss(&signature, HashAlg::Sha256)), Ok(()));
+        assert_eq!(by_spki(Key::AkRsa, &pss(&signature, HashAlg::Sha384)), Err(Check::QuoteSignature));
+        assert_eq!(by_spki(Key::Ek, &pss(&signature, HashAlg::Sha256)), Err(Check::QuoteSignature));
+        let pkcs1 = Signature::RsaSsa { hash: HashAlg::Sha256, signature };
+        assert_eq!(by_spki(Key::AkRsa, &pkcs1), Err(Check::QuoteSignature));
+    }
 }
 
 #[test]
