@@ -149,8 +149,8 @@ impl<'a> Context<'a> {
             Rule::FileOwner { path, owner, group, absent } => self.file_owner(path, owner, group, *absent),
             Rule::FilePresent { path } => self.file_present(path),
             Rule::FileAbsent { path } => self.file_absent(path),
-            Rule::Lines { path, require, forbid, forbid_text, absent } => {
-                self.lines(path, require, forbid, forbid_text, *absent)
+            Rule::Lines { path, require, forbid, allow, forbid_text, absent } => {
+                self.lines(path, &files::LineRules { require, forbid, allow, forbid_text }, *absent)
             }
             Rule::KubeletSetting { flag, key, gate, expect, absent_passes } => self.kubelet_setting(
                 &kubelet::Wanted { flag: flag.as_deref(), key: key.as_deref(), gate: gate.as_deref() },

@@ -79,7 +79,10 @@ impl Expect {
                 let list = list(found);
                 wanted.iter().all(|wanted| list.iter().any(|text| text.eq_ignore_ascii_case(wanted)))
             }
-            Self::Excludes(refused) => list(found).iter().all(|text| !contains(refused, text)),
+            // sshd's `+` and `^` add to its defaults.
+            Self::Excludes(refused) => {
+                list(found).iter().all(|text| !contains(refused, text.trim_start_matches(['+', '^'])))
+            }
             Self::MaskAtLeast(Mode(bits)) => {
                 scalar().and_then(octal).is_some_and(|mask| mask & bits == *bits)
             }
@@ -120,8 +123,9 @@ fn list(found: &Texts) -> Vec<&str> {
     found.iter().flat_map(|text| text.split(between)).filter(|text| !text.is_empty()).collect()
 }
 
-/// A whole number, or a span of time like `1m30s` or `4h0m0s` in seconds.
+/// A whole number, with dconf's type or without, or a span of time like `1m30s` or `4h0m0s` in seconds.
 pub(crate) fn number(text: &str) -> Option<i64> {
+    let text = text.strip_prefix("uint32 ").unwrap_or(text);
     if let Ok(number) = text.parse() {
         return Some(number);
     }
@@ -199,6 +203,7 @@ mod tests {
     fn numbers_and_spans_of_time() {
         for (text, expected) in [
             ("10", Some(10)),
+            ("uint32 900", Some(900)),
             ("-1", Some(-1)),
             ("1m", Some(60)),
             ("1m30s", Some(90)),
@@ -231,6 +236,7 @@ mod tests {
             (Expect::SubsetOf(list(&["a", "b"])), "a,b", "a,c"),
             (Expect::Includes(list(&["ro"])), "rw,ro", "rw"),
             (Expect::Excludes(list(&["cbc"])), "ctr gcm", "ctr,cbc"),
+            (Expect::Excludes(list(&["cbc"])), "-cbc", "+cbc"),
             (Expect::MaskAtLeast(Mode(0o027)), "077", "022"),
             (Expect::ModeAtMost(Mode(0o640)), "0600", "0644"),
             (Expect::StartupsAtMost(10, 30, 60), "10:30:60", "10:30:100"),

@@ -170,6 +170,9 @@ pub enum Rule {
         /// No line meets any.
         #[serde(default)]
         forbid: Vec<String>,
+        /// If any: each line meets one of these.
+        #[serde(default)]
+        allow: Vec<String>,
         /// Texts that are nowhere, whatever the case.
         #[serde(default)]
         forbid_text: Vec<String>,
@@ -272,7 +275,7 @@ pub enum Rule {
         /// Ports.
         ports: Vec<u16>,
     },
-    /// Mode and owner of a directory.
+    /// Mode and owner of a directory, or of a file that is always open for writing, for which the kernel cannot vouch.
     Directory {
         /// Which.
         path: Target,

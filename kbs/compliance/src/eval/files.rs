@@ -18,6 +18,14 @@ pub(super) struct Files<'n> {
     pub(super) unknown: Vec<Reason>,
 }
 
+/// Patterns of [`crate::rule::Rule::Lines`].
+pub(super) struct LineRules<'r> {
+    pub(super) require: &'r [String],
+    pub(super) forbid: &'r [String],
+    pub(super) allow: &'r [String],
+    pub(super) forbid_text: &'r [String],
+}
+
 /// A content and where it is from.
 pub(super) struct Source<'n> {
     pub(super) path: NodePath,
@@ -141,34 +149,44 @@ impl<'a> Context<'a> {
     pub(super) fn lines(
         &self,
         target: &Target,
-        require: &[String],
-        forbid: &[String],
-        forbid_text: &[String],
+        rules: &LineRules<'_>,
         absent: Absent,
     ) -> Result<Outcome, Reason> {
         let node = self.node()?;
         let sources = self.sources(target)?;
         if sources.is_empty() {
-            let required = require.first().map_or("text", String::as_str);
+            let required = rules.require.first().map_or("text", String::as_str);
             return Ok(without_file(node, target, &self.paths(target)?, absent, required));
         }
-        let mut outcomes = Vec::new();
-        for pattern in require {
-            outcomes.push(required_line(&sources, pattern));
-        }
-        for pattern in forbid {
-            outcomes.extend(forbidden_line(&sources, pattern));
-        }
-        for part in forbid_text {
-            outcomes.extend(forbidden_text(&sources, part));
-        }
+        let mut outcomes: Vec<Outcome> =
+            rules.require.iter().map(|pattern| required_line(&sources, pattern)).collect();
+        outcomes.extend(rules.forbid.iter().filter_map(|pattern| forbidden_line(&sources, pattern)));
+        outcomes.extend(rules.forbid_text.iter().filter_map(|part| forbidden_text(&sources, part)));
+        outcomes.extend(other_line(&sources, rules.allow));
         if outcomes.is_empty() {
-            let required = format!("no line {}", [forbid, forbid_text].concat().join(" | "));
-            outcomes
-                .extend(sources.iter().map(|source| Outcome::one(true, source.proof("", "none", &required))));
+            let refused = [rules.forbid, rules.forbid_text].concat().join(" | ");
+            let allowed = rules.allow.join(" | ");
+            let required =
+                if refused.is_empty() { format!("only {allowed}") } else { format!("no line {refused}") };
+            let clean = |source: &Source<'_>| Outcome::one(true, source.proof("", "none", excerpt(&required)));
+            outcomes.extend(sources.iter().map(clean));
         }
         Ok(Outcome::all(outcomes.into_iter()))
     }
+}
+
+/// A line that meets none of the patterns, if there have to be any.
+fn other_line(sources: &[Source<'_>], allow: &[String]) -> Option<Outcome> {
+    if allow.is_empty() {
+        return None;
+    }
+    sources.iter().find_map(|source| {
+        let content = source.content.text();
+        let line = text::lines(&content)
+            .find(|line| !allow.iter().any(|pattern| text::line_matches(pattern, line)))?;
+        let required = excerpt(&format!("only {}", allow.join(" | ")));
+        Some(Outcome::one(false, source.proof("", excerpt(line), required)))
+    })
 }
 
 fn required_line(sources: &[Source<'_>], pattern: &str) -> Outcome {

@@ -44,7 +44,12 @@ pub(super) fn assignments(content: &str) -> Vec<Assignment<'_>> {
             section = name.trim();
             continue;
         }
-        let line = line.strip_prefix("export ").unwrap_or(line);
+        // A shell's word about a variable says nothing of its value, unless it sets it.
+        let line = match line.strip_prefix("export ").or_else(|| line.strip_prefix("readonly ")) {
+            Some(rest) if !rest.contains('=') => continue,
+            Some(rest) => rest.trim_start(),
+            None => line,
+        };
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
         found.push(Assignment { section, key: key.trim(), value: value.trim() });
     }
@@ -91,7 +96,7 @@ mod tests {
 
     #[test]
     fn assignments_know_their_section() {
-        let found = assignments("# x\na = 1\n[Journal]\n Storage=\"persistent\"\n;c\nenforcing\n");
+        let found = assignments("# x\na = 1\n[Journal]\n Storage=\"persistent\"\n;c\nenforcing\nexport a\n");
         let expect = |section, key, value| Assignment { section, key, value };
         let expected = [
             expect("", "a", "1"),

@@ -32,3 +32,15 @@ fn the_kubernetes_profiles_have_the_benchmarks_items() {
     let roots = load("cis-kubernetes-1.7.1-worker-l1").roots();
     assert_eq!((roots[&Root::Ima], roots[&Root::ImaContent], roots[&Root::Agent]), (10, 12, 0));
 }
+
+#[test]
+fn the_ubuntu_profiles_have_the_benchmarks_items_and_few_for_humans() {
+    let l1 = load("cis-ubuntu-20.04-2.0.1-server-l1");
+    assert_eq!(l1.items.len(), 228);
+    assert!(l1.items.iter().all(|item| item.level == 1));
+    let manual: Vec<&str> =
+        l1.items.iter().filter(|item| item.root == Root::Manual).map(|item| item.id.as_str()).collect();
+    assert_eq!(manual, ["1.3.1", "1.3.3"]);
+    let l2 = load("cis-ubuntu-20.04-2.0.1-server-l2");
+    assert_eq!((l2.items.len(), l2.items.iter().filter(|item| item.level == 2).count()), (285, 57));
+}

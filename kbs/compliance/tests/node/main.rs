@@ -5,3 +5,4 @@ mod kubernetes;
 mod platforms;
 mod state;
 mod tailoring;
+mod ubuntu;
