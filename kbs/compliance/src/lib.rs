@@ -5,6 +5,7 @@
 //! 1. A verifier replays a node's logs; [`Appraised::node`] takes them with the agent's statement and contents.
 //! 2. [`profile::parse`] reads a profile and tailors it; [`profile::lint`] explains what is wrong with one.
 //! 3. [`evaluate`] gives each item a finding: pass, fail, not applicable or unknown, with its proof. Unknown is never pass.
+//! 4. [`report`] writes them down for people and programs.
 //!
 //! What a finding does not say: that nothing was otherwise between two rounds (the log tells that), or that a running program has
 //! read the file as it is now.
@@ -20,6 +21,7 @@ pub mod appraised;
 pub mod expect;
 pub mod finding;
 pub mod profile;
+pub mod report;
 pub mod rule;
 pub mod yaml;
 

@@ -3,6 +3,7 @@
 mod evidence;
 mod kubernetes;
 mod platforms;
+mod reports;
 mod state;
 mod tailoring;
 mod ubuntu;
