@@ -193,8 +193,8 @@ impl Report {
         if bytes.len() > MAX_LEN {
             return Err(ReportError::TooLong { expected: MAX_LEN, found: bytes.len() });
         }
-        let report: Self =
-            serde_json::from_slice(bytes).map_err(|error| ReportError::Syntax { found: error.to_string() })?;
+        let report: Self = serde_json::from_slice(bytes)
+            .map_err(|error| ReportError::Syntax { found: error.to_string() })?;
         match report.version {
             VERSION => Ok(report),
             found => Err(ReportError::Version { found }),
@@ -203,7 +203,8 @@ impl Report {
 
     /// The findings in a state, the gravest first.
     pub fn in_state(&self, state: State) -> Vec<&Finding> {
-        let mut found: Vec<&Finding> = self.findings.iter().filter(|finding| finding.state == state).collect();
+        let mut found: Vec<&Finding> =
+            self.findings.iter().filter(|finding| finding.state == state).collect();
         // Stable: items of one severity stay in the benchmark's order.
         found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         found
@@ -213,7 +214,9 @@ impl Report {
     pub fn summary(&self) -> String {
         let score = &self.score;
         let mut text = format!("{} of {} pass ({})", score.pass, score.applicable(), score.percent());
-        for (count, word) in [(score.fail, "fail"), (score.unknown, "unknown"), (score.not_applicable, "not applicable")] {
+        for (count, word) in
+            [(score.fail, "fail"), (score.unknown, "unknown"), (score.not_applicable, "not applicable")]
+        {
             if count > 0 {
                 text.push_str(&format!(", {count} {word}"));
             }

@@ -168,7 +168,8 @@ impl<'a> Context<'a> {
             let allowed = rules.allow.join(" | ");
             let required =
                 if refused.is_empty() { format!("only {allowed}") } else { format!("no line {refused}") };
-            let clean = |source: &Source<'_>| Outcome::one(true, source.proof("", "none", excerpt(&required)));
+            let clean =
+                |source: &Source<'_>| Outcome::one(true, source.proof("", "none", excerpt(&required)));
             outcomes.extend(sources.iter().map(clean));
         }
         Ok(Outcome::all(outcomes.into_iter()))

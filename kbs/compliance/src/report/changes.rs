@@ -63,10 +63,9 @@ impl Report {
                 differences.push(Difference { place: place.to_owned(), expected, found });
             }
         };
-        for (place, expected, found) in [
-            ("subject", &self.subject, &claimed.subject),
-            ("profile", &self.profile.id, &claimed.profile.id),
-        ] {
+        for (place, expected, found) in
+            [("subject", &self.subject, &claimed.subject), ("profile", &self.profile.id, &claimed.profile.id)]
+        {
             compare(place, expected.clone(), found.clone());
         }
         compare("kind", format!("{:?}", self.kind), format!("{:?}", claimed.kind));

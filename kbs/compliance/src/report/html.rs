@@ -28,15 +28,15 @@ pub fn html(report: &Report, history: &[HistoryPoint], changes: Option<&[Change]
     head(&mut out, report);
     top(&mut out, report);
     history_line(&mut out, report, history);
-    if let Some(changes) = changes {
-        changed(&mut out, changes);
-    }
-    filters(&mut out, report);
     out.push_str("<section aria-labelledby=\"findings\"><h2 id=\"findings\">Findings</h2>\n");
+    filters(&mut out, report);
     for state in State::ALL {
         report.in_state(state).into_iter().for_each(|finding| item(&mut out, finding));
     }
     out.push_str("</section>\n");
+    if let Some(changes) = changes {
+        changed(&mut out, changes);
+    }
     tailoring(&mut out, report);
     evidence(&mut out, report);
     out.push_str("</main>\n</body>\n</html>\n");
@@ -69,7 +69,9 @@ fn filter_rules() -> String {
     let states = State::ALL.map(State::as_str).map(|name| ("state", name, slug(name)));
     let roots = Root::ALL.map(Root::as_str).map(|name| ("root", name, slug(name)));
     let rule = |(kind, name, slug): (&str, &str, String)| {
-        format!("body:has(#{kind}-{slug}:not(:checked)) details[data-{kind}=\"{name}\"] {{ display: none; }}\n")
+        format!(
+            "body:has(#{kind}-{slug}:not(:checked)) details[data-{kind}=\"{name}\"] {{ display: none; }}\n"
+        )
     };
     states.into_iter().chain(roots).map(rule).collect()
 }
@@ -131,8 +133,13 @@ fn sign(state: State) -> &'static str {
 fn history_line(out: &mut String, report: &Report, history: &[HistoryPoint]) {
     let now = HistoryPoint { verified_at: report.verified_at, per_mille: report.score.per_mille() };
     let skipped = history.len().saturating_sub(MAX_POINTS);
-    let points: Vec<HistoryPoint> =
-        history.iter().skip(skipped).filter(|point| point.verified_at < now.verified_at).copied().chain([now]).collect();
+    let points: Vec<HistoryPoint> = history
+        .iter()
+        .skip(skipped)
+        .filter(|point| point.verified_at < now.verified_at)
+        .copied()
+        .chain([now])
+        .collect();
     let (Some(first), true) = (points.first(), points.len() > 1) else { return };
     let span = now.verified_at.saturating_sub(first.verified_at).max(1);
     let place = |point: &HistoryPoint| {
@@ -141,13 +148,12 @@ fn history_line(out: &mut String, report: &Report, history: &[HistoryPoint]) {
         (x, y)
     };
     let line: Vec<String> = points.iter().map(place).map(|(x, y)| format!("{x},{y}")).collect();
-    let (x, y) = place(&now);
     let _ = write!(
         out,
         "<section aria-labelledby=\"history\"><h2 id=\"history\">History</h2>\n\
          <svg class=\"history\" viewBox=\"0 0 1000 120\" preserveAspectRatio=\"none\" role=\"img\" \
          aria-label=\"Score from {} per cent on {} to {} per cent on {}, in {} reports\">\
-         <polyline points=\"{}\"/><circle cx=\"{x}\" cy=\"{y}\" r=\"4\"/></svg>\n\
+         <polyline points=\"{}\"/></svg>\n\
          <p class=\"soft\">{} to {}, 0 to 100 %</p></section>\n",
         first.per_mille / 10,
         rfc3339(first.verified_at),
@@ -161,24 +167,29 @@ fn history_line(out: &mut String, report: &Report, history: &[HistoryPoint]) {
 }
 
 fn changed(out: &mut String, changes: &[Change]) {
-    out.push_str("<section aria-labelledby=\"changes\"><h2 id=\"changes\">Changed since the last report</h2>\n");
+    out.push_str(
+        "<section aria-labelledby=\"changes\"><h2 id=\"changes\">Changed since the last report</h2>\n",
+    );
     if changes.is_empty() {
         out.push_str("<p>Nothing.</p></section>\n");
         return;
     }
     out.push_str("<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Item</th><th scope=\"col\">Before</th><th scope=\"col\">Now</th></tr></thead><tbody>\n");
     for change in changes {
-        let cell = |state: Option<State>, found: &str| {
+        let cell = |label: &str, state: Option<State>, found: &str| {
             let state = state.map_or("not in the report", spoken);
-            format!("<td>{state}<br><span class=\"mono\">{}</span></td>", escaped(found))
+            format!(
+                "<td data-label=\"{label}\">{state}<br><span class=\"mono\">{}</span></td>",
+                escaped(found)
+            )
         };
         let _ = writeln!(
             out,
             "<tr><th scope=\"row\">{} {}</th>{}{}</tr>",
             escaped(&change.item),
             escaped(&change.title),
-            cell(change.before, &change.found_before),
-            cell(change.now, &change.found_now)
+            cell("Before", change.before, &change.found_before),
+            cell("Now", change.now, &change.found_now)
         );
     }
     out.push_str("</tbody></table></div></section>\n");
@@ -196,8 +207,10 @@ fn filters(out: &mut String, report: &Report) {
         }
         out.push_str("</fieldset>\n");
     };
-    let count = |test: &dyn Fn(&Finding) -> bool| report.findings.iter().filter(|finding| test(finding)).count();
-    let states = State::ALL.map(|state| (state.as_str(), spoken(state).to_owned(), count(&|f| f.state == state)));
+    let count =
+        |test: &dyn Fn(&Finding) -> bool| report.findings.iter().filter(|finding| test(finding)).count();
+    let states =
+        State::ALL.map(|state| (state.as_str(), spoken(state).to_owned(), count(&|f| f.state == state)));
     let roots = Root::ALL.map(|root| (root.as_str(), root.to_string(), count(&|f| f.root == root)));
     boxes("Show findings that are", "state", states.to_vec());
     boxes("and that rest on", "root", roots.to_vec());
@@ -243,7 +256,8 @@ fn proof_row(out: &mut String, proof: &Proof) {
     let hash = proof.hash.as_deref().unwrap_or_default();
     let _ = writeln!(
         out,
-        "<tr><td>{}</td><td class=\"mono\">{}</td><td class=\"mono\">{}</td><td>{place}<br><code>{}</code></td></tr>",
+        "<tr><td data-label=\"What\">{}</td><td class=\"mono\" data-label=\"Found\">{}</td>\
+         <td class=\"mono\" data-label=\"Required\">{}</td><td data-label=\"Proof\">{place}<br><code>{}</code></td></tr>",
         escaped(&proof.subject),
         escaped(&proof.found),
         escaped(&proof.required),

@@ -15,8 +15,18 @@ pub fn terminal(report: &Report, changes: Option<&[Change]>, colours: bool) -> S
     let paint = |code: &str, text: &str| {
         if colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     };
-    let _ = writeln!(out, "{}", paint("1", &format!("{}: {}", plain(&report.subject), plain(&report.profile.title))));
-    let colour = if report.score.fail > 0 { "31" } else if report.score.unknown > 0 { "33" } else { "32" };
+    let _ = writeln!(
+        out,
+        "{}",
+        paint("1", &format!("{}: {}", plain(&report.subject), plain(&report.profile.title)))
+    );
+    let colour = if report.score.fail > 0 {
+        "31"
+    } else if report.score.unknown > 0 {
+        "33"
+    } else {
+        "32"
+    };
     let _ = writeln!(out, "{}", paint(colour, &report.summary()));
     let roots: Vec<String> = report.roots.iter().map(|(root, count)| format!("{count} {root}")).collect();
     let _ = writeln!(
@@ -52,7 +62,13 @@ pub fn terminal(report: &Report, changes: Option<&[Change]>, colours: bool) -> S
 }
 
 fn item(out: &mut String, finding: &Finding) {
-    let _ = writeln!(out, "  {:<9} {:<8} {}", plain(&finding.item), finding.severity.as_str(), plain(&finding.title));
+    let _ = writeln!(
+        out,
+        "  {:<9} {:<8} {}",
+        plain(&finding.item),
+        finding.severity.as_str(),
+        plain(&finding.title)
+    );
     wrapped(out, "found", &finding.found());
     if finding.state == State::Fail {
         wrapped(out, "required", finding.required());
@@ -95,6 +111,8 @@ fn wrapped(out: &mut String, label: &str, text: &str) {
 
 /// Without control characters, and without those that turn the direction of text.
 fn plain(text: &str) -> String {
-    let safe = |c: char| if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') { ' ' } else { c };
+    let safe = |c: char| {
+        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') { ' ' } else { c }
+    };
     text.chars().map(safe).collect()
 }

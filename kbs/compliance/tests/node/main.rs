@@ -1,5 +1,6 @@
 //! Nodes as they could be, measured as a kernel would, and evaluated.
 
+mod document;
 mod evidence;
 mod kubernetes;
 mod platforms;

@@ -2,7 +2,9 @@
 
 use crate::kubernetes::{CONFIG, DROP_IN, kubeadm, profile_with, worker_l1};
 use crate::state::{NOW, NodeState, Template};
-use sealpod_compliance::report::{HistoryPoint, Report, ReportError, html, ocsf, openreports, oscal, terminal};
+use sealpod_compliance::report::{
+    HistoryPoint, Report, ReportError, html, ocsf, openreports, oscal, terminal,
+};
 use sealpod_compliance::{State, Tailoring};
 use serde_json::Value;
 
@@ -32,7 +34,10 @@ fn every_form_can_be_written_for_the_validators() {
     let before = Report::new("worker-1", &kubeadm().measure(&profile, &[]).appraise(), &profile, NOW);
     let changes = report.changes_since(&before);
     let history: Vec<HistoryPoint> = (0..30)
-        .map(|day| HistoryPoint { verified_at: NOW - 86_400 * (30 - day), per_mille: 1000 - 11 * (day as usize % 9) })
+        .map(|day| HistoryPoint {
+            verified_at: NOW - 86_400 * (30 - day),
+            per_mille: 1000 - 11 * (day as usize % 9),
+        })
         .collect();
     let events: Vec<String> = ocsf(&report).iter().map(Value::to_string).collect();
     for (name, text) in [
@@ -67,12 +72,14 @@ fn a_report_is_read_back_and_edits_are_pointed_at() {
     edited.score.pass += 1;
     edited.score.fail -= 1;
     edited.findings.remove(5);
-    let places: Vec<String> = report.differences(&edited).into_iter().map(|difference| difference.place).collect();
+    let places: Vec<String> =
+        report.differences(&edited).into_iter().map(|difference| difference.place).collect();
     assert_eq!(places, ["score", "number of findings", "item 4.1.1", "item 4.1.6"]);
     let mut edited = report.clone();
     edited.findings[3].proofs[0].found = "uid 0, gid 1".into();
     edited.subject = "worker-2".into();
-    let places: Vec<String> = report.differences(&edited).into_iter().map(|difference| difference.place).collect();
+    let places: Vec<String> =
+        report.differences(&edited).into_iter().map(|difference| difference.place).collect();
     assert_eq!(places, ["subject", "item 4.1.4"]);
     let parse = |text: String| Report::parse(text.as_bytes()).unwrap_err();
     assert_eq!(parse(text.replace("\"version\": 1,", "\"version\": 2,")), ReportError::Version { found: 2 });
@@ -100,7 +107,9 @@ fn the_terminal_has_summary_failures_and_changes_in_this_order() {
     let (before, now) = (report_of(&kubeadm(), "a\u{1b}[2J"), report_of(&broken(), "a\u{1b}[2J"));
     let text = terminal(&now, Some(&now.changes_since(&before)), false);
     let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part:?} in\n{text}"));
-    assert!(at("20 of 22 pass") < at("Fails") && at("Fails") < at("4.2.4") && at("4.2.4") < at("Changed since"));
+    assert!(
+        at("20 of 22 pass") < at("Fails") && at("Fails") < at("4.2.4") && at("4.2.4") < at("Changed since")
+    );
     assert!(at("4.2.4") < at("4.1.1"), "the graver first");
     assert!(!text.contains('\u{1b}'), "no control characters of a node");
     assert!(terminal(&now, None, true).contains("\u{1b}[31m"));
@@ -115,11 +124,21 @@ fn strings<'v>(value: &'v Value, pointer: &str) -> &'v str {
 fn oscal_has_the_required_fields_and_refers_to_what_is_there() {
     let document = oscal(&report_of(&broken(), "worker-1"));
     let root = &document["assessment-results"];
-    for pointer in ["/uuid", "/metadata/title", "/metadata/last-modified", "/metadata/version", "/import-ap/href", "/results/0/start"] {
+    for pointer in [
+        "/uuid",
+        "/metadata/title",
+        "/metadata/last-modified",
+        "/metadata/version",
+        "/import-ap/href",
+        "/results/0/start",
+    ] {
         assert!(!strings(root, pointer).is_empty(), "{pointer}");
     }
     assert_eq!(strings(root, "/metadata/oscal-version"), "1.2.1");
-    assert_eq!(strings(root, "/import-ap/href"), format!("#{}", strings(root, "/back-matter/resources/0/uuid")));
+    assert_eq!(
+        strings(root, "/import-ap/href"),
+        format!("#{}", strings(root, "/back-matter/resources/0/uuid"))
+    );
     let result = &root["results"][0];
     let observations: Vec<&str> =
         result["observations"].as_array().unwrap().iter().map(|o| strings(o, "/uuid")).collect();
@@ -143,9 +162,18 @@ fn ocsf_events_are_of_class_2003() {
     let events = ocsf(&report_of(&broken(), "worker-1"));
     assert_eq!(events.len(), 22);
     for event in &events {
-        assert_eq!((&event["class_uid"], &event["category_uid"], &event["type_uid"]), (&2003.into(), &2.into(), &200_301.into()));
+        assert_eq!(
+            (&event["class_uid"], &event["category_uid"], &event["type_uid"]),
+            (&2003.into(), &2.into(), &200_301.into())
+        );
         assert_eq!(event["time"], (NOW + 5) * 1000);
-        for pointer in ["/metadata/version", "/metadata/product/vendor_name", "/finding_info/title", "/finding_info/uid", "/compliance/control"] {
+        for pointer in [
+            "/metadata/version",
+            "/metadata/product/vendor_name",
+            "/finding_info/title",
+            "/finding_info/uid",
+            "/compliance/control",
+        ] {
             assert!(!strings(event, pointer).is_empty(), "{pointer}");
         }
     }
@@ -158,7 +186,10 @@ fn openreports_is_a_cluster_report() {
     let object = openreports(&report_of(&broken(), "Worker_1.example"));
     assert_eq!(strings(&object, "/kind"), "ClusterReport");
     assert_eq!(strings(&object, "/metadata/name"), "sealpod-cis-kubernetes-1.7.1-worker-l1-worker-1.example");
-    assert_eq!(object["summary"], serde_json::json!({"pass": 20, "fail": 2, "warn": 0, "error": 0, "skip": 0}));
+    assert_eq!(
+        object["summary"],
+        serde_json::json!({"pass": 20, "fail": 2, "warn": 0, "error": 0, "skip": 0})
+    );
     for result in object["results"].as_array().unwrap() {
         assert!(["pass", "fail", "error", "skip"].contains(&strings(result, "/result")));
         assert!(["low", "medium", "high", "critical"].contains(&strings(result, "/severity")));
@@ -178,13 +209,23 @@ fn the_page_stands_alone_and_runs_nothing() {
     for part in ["<script", "<img", "http://", "https://", "javascript:", "@import", "url(", "onerror=\""] {
         assert!(!page.contains(part), "{part}");
     }
-    for part in ["lang=\"en\"", "Content-Security-Policy", "width=device-width", "prefers-color-scheme: dark", "aria-label", "&lt;script&gt;"] {
+    for part in [
+        "lang=\"en\"",
+        "Content-Security-Policy",
+        "width=device-width",
+        "prefers-color-scheme: dark",
+        "aria-label",
+        "&lt;script&gt;",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     assert_eq!(page.matches("<details ").count(), 22);
     assert_eq!(page.matches("<details ").count(), page.matches("</details>").count());
     assert!(page.contains("data-state=\"fail\" data-root=\"ima+content\" open"));
     for filter in ["state-fail", "state-pass", "root-ima", "root-ima-content"] {
-        assert!(page.contains(&format!("id=\"{filter}\"")) && page.contains(&format!("#{filter}:not(:checked)")), "{filter}");
+        assert!(
+            page.contains(&format!("id=\"{filter}\"")) && page.contains(&format!("#{filter}:not(:checked)")),
+            "{filter}"
+        );
     }
 }

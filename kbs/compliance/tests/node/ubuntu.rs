@@ -38,7 +38,8 @@ fn nothing_fails(node: &NodeState, profile: &Profile, manual: &[&str]) -> BTreeS
 
 #[test]
 fn good_servers_pass_and_together_every_item_does() {
-    let passed: Vec<_> = servers().iter().map(|node| nothing_fails(node, &l1(), &["1.3.1", "1.3.3"])).collect();
+    let passed: Vec<_> =
+        servers().iter().map(|node| nothing_fails(node, &l1(), &["1.3.1", "1.3.3"])).collect();
     let all: BTreeSet<String> = passed.iter().flatten().cloned().collect();
     let missing: Vec<_> = l1().items.into_iter().map(|item| item.id).filter(|id| !all.contains(id)).collect();
     assert_eq!(missing, ["1.3.1", "1.3.3"], "none of the servers passes these");
@@ -116,13 +117,19 @@ fn match_blocks_and_includes_of_sshd_count() {
     const SSHD: &str = "/etc/ssh/sshd_config";
     assert_eq!(failed(|n| n.append(SSHD, "Match Address 10.0.0.0/8\n  PermitRootLogin yes\n")), ["4.2.7"]);
     assert!(failed(|n| n.append(SSHD, "Match User backup\n  X11Forwarding no\nMatch all\n")).is_empty());
-    assert_eq!(failed(|n| {
-        n.file("/etc/ssh/sshd_config.d/00-mine.conf", 0o600, "permitrootlogin=yes\n");
-    }), ["4.2.7"]);
+    assert_eq!(
+        failed(|n| {
+            n.file("/etc/ssh/sshd_config.d/00-mine.conf", 0o600, "permitrootlogin=yes\n");
+        }),
+        ["4.2.7"]
+    );
     assert!(failed(|n| n.append(SSHD, "PermitRootLogin yes\n")).is_empty(), "the first value holds");
     let mut node = ufw_server();
     node.append(SSHD, "Include /srv/more.conf\n");
-    assert!(node.in_state(&l1(), State::Unknown).contains(&"4.2.7".to_owned()), "a file that was not asked for");
+    assert!(
+        node.in_state(&l1(), State::Unknown).contains(&"4.2.7".to_owned()),
+        "a file that was not asked for"
+    );
 }
 
 #[test]

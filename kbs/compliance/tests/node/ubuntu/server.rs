@@ -103,7 +103,14 @@ fn audit_rules() -> String {
     }
     let calls = "init_module,finit_module,delete_module";
     rules.push_str(&format!("-a always,exit -F arch=b64 -S {calls} {user} -k modules\n"));
-    for program in ["/usr/bin/chcon", "/usr/bin/setfacl", "/usr/bin/chacl", "/usr/sbin/usermod", "/usr/bin/kmod", "/usr/bin/sudo"] {
+    for program in [
+        "/usr/bin/chcon",
+        "/usr/bin/setfacl",
+        "/usr/bin/chacl",
+        "/usr/sbin/usermod",
+        "/usr/bin/kmod",
+        "/usr/bin/sudo",
+    ] {
         rules.push_str(&format!("-a always,exit -F path={program} -F perm=x {user} -k programs\n"));
     }
     rules
@@ -111,7 +118,12 @@ fn audit_rules() -> String {
 
 fn mount(node: &mut NodeState, point: &str, options: &str) {
     let source = format!("/dev/mapper/vg-{}", point.replace('/', ""));
-    node.mounts.push(Mount { point: path(point), source, fstype: "ext4".into(), options: format!("rw,{options},relatime") });
+    node.mounts.push(Mount {
+        point: path(point),
+        source,
+        fstype: "ext4".into(),
+        options: format!("rw,{options},relatime"),
+    });
 }
 
 fn service(node: &mut NodeState, unit: &str, enabled: &str, active: &str) {
@@ -145,7 +157,9 @@ fn accounts(node: &mut NodeState) {
     ] {
         node.accounts.insert(check, AccountResult::Holds(true));
     }
-    for (check, days) in [(C::MinimumDays, 1), (C::MaximumDays, 365), (C::WarningDays, 7), (C::InactiveDays, 30)] {
+    for (check, days) in
+        [(C::MinimumDays, 1), (C::MaximumDays, 365), (C::WarningDays, 7), (C::InactiveDays, 30)]
+    {
         node.accounts.insert(check, AccountResult::Worst(days));
     }
     node.file("/etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/bash\n");
@@ -161,9 +175,21 @@ fn accounts(node: &mut NodeState) {
 
 fn logins(node: &mut NodeState) {
     node.file("/etc/pam.d/common-password", 0o644, PASSWORD);
-    node.file("/etc/pam.d/common-auth", 0o644, "auth required pam_faillock.so preauth\nauth [success=1 default=ignore] pam_unix.so\n");
-    node.file("/etc/pam.d/common-session", 0o644, "session optional pam_umask.so\nsession required pam_unix.so\n");
-    node.file("/etc/pam.d/su", 0o644, "auth sufficient pam_rootok.so\nauth required pam_wheel.so use_uid group=sugroup\n");
+    node.file(
+        "/etc/pam.d/common-auth",
+        0o644,
+        "auth required pam_faillock.so preauth\nauth [success=1 default=ignore] pam_unix.so\n",
+    );
+    node.file(
+        "/etc/pam.d/common-session",
+        0o644,
+        "session optional pam_umask.so\nsession required pam_unix.so\n",
+    );
+    node.file(
+        "/etc/pam.d/su",
+        0o644,
+        "auth sufficient pam_rootok.so\nauth required pam_wheel.so use_uid group=sugroup\n",
+    );
     node.file("/etc/security/pwquality.conf", 0o644, "minlen = 14\nminclass = 4\ndifok = 2\nmaxrepeat = 3\n");
     node.file("/etc/security/faillock.conf", 0o644, "deny = 4\nfail_interval = 900\nunlock_time = 600\n");
     node.file("/etc/security/limits.conf", 0o644, "# none\n* hard core 0\n");
@@ -174,12 +200,18 @@ fn logins(node: &mut NodeState) {
     );
     node.file("/etc/default/useradd", 0o644, "SHELL=/bin/sh\nINACTIVE=30\n");
     node.file("/etc/profile.d/tmout.sh", 0o644, "TMOUT=900\nreadonly TMOUT\nexport TMOUT\n");
-    node.file("/etc/sudoers", 0o440, "Defaults env_reset, use_pty\nDefaults logfile=\"/var/log/sudo.log\"\n%sudo ALL=(ALL:ALL) ALL\n");
+    node.file(
+        "/etc/sudoers",
+        0o440,
+        "Defaults env_reset, use_pty\nDefaults logfile=\"/var/log/sudo.log\"\n%sudo ALL=(ALL:ALL) ALL\n",
+    );
     node.file("/etc/crontab", 0o600, "");
     for allow in ["/etc/cron.allow", "/etc/at.allow"] {
         node.file(allow, 0o640, "root\n");
     }
-    for directory in ["/etc/cron.hourly", "/etc/cron.daily", "/etc/cron.weekly", "/etc/cron.monthly", "/etc/cron.d"] {
+    for directory in
+        ["/etc/cron.hourly", "/etc/cron.daily", "/etc/cron.weekly", "/etc/cron.monthly", "/etc/cron.d"]
+    {
         node.directories.insert(path(directory), DirectoryFacts { mode: 0o700, uid: 0, gid: 0 });
     }
     node.file("/etc/ssh/sshd_config", 0o600, SSHD);
@@ -201,10 +233,15 @@ fn system(node: &mut NodeState) {
     }
     node.file("/etc/apt/sources.list", 0o644, "deb http://de.archive.ubuntu.com/ubuntu focal main\ndeb http://security.ubuntu.com/ubuntu focal-security main\n");
     node.file("/boot/grub/grub.cfg", 0o400, "password_pbkdf2 root grub.pbkdf2.sha512.10000.AA\n");
-    let line = "BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro apparmor=1 security=apparmor audit=1 audit_backlog_limit=8192";
+    let line =
+        "BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro apparmor=1 security=apparmor audit=1 audit_backlog_limit=8192";
     node.boot = Boot { password: true, command_lines: vec![line.into()], ..Boot::default() };
     node.file("/etc/default/apport", 0o644, "enabled=0\n");
-    for (text, at) in [("Authorized use only.\n", "/etc/issue"), ("Authorized use only.\n", "/etc/issue.net"), ("Welcome.\n", "/etc/motd")] {
+    for (text, at) in [
+        ("Authorized use only.\n", "/etc/issue"),
+        ("Authorized use only.\n", "/etc/issue.net"),
+        ("Welcome.\n", "/etc/motd"),
+    ] {
         node.file(at, 0o644, text);
     }
     node.file("/etc/systemd/coredump.conf", 0o644, "[Coredump]\nStorage=none\nProcessSizeMax=0\n");
@@ -234,10 +271,15 @@ fn system(node: &mut NodeState) {
 }
 
 fn journal(node: &mut NodeState, forward: &str) {
-    let sizes = "SystemMaxUse=1G\nSystemKeepFree=500M\nRuntimeMaxUse=200M\nRuntimeKeepFree=50M\nMaxFileSec=1month\n";
+    let sizes =
+        "SystemMaxUse=1G\nSystemKeepFree=500M\nRuntimeMaxUse=200M\nRuntimeKeepFree=50M\nMaxFileSec=1month\n";
     let text = format!("[Journal]\nStorage=persistent\nCompress=yes\nForwardToSyslog={forward}\n{sizes}");
     node.file("/etc/systemd/journald.conf", 0o644, &text);
-    node.file("/usr/lib/tmpfiles.d/systemd.conf", 0o644, "d /run/log 0755 root root -\nz /var/log/journal/%m/system.journal 0640 root systemd-journal - -\n");
+    node.file(
+        "/usr/lib/tmpfiles.d/systemd.conf",
+        0o644,
+        "d /run/log 0755 root root -\nz /var/log/journal/%m/system.journal 0640 root systemd-journal - -\n",
+    );
 }
 
 fn audit(node: &mut NodeState) {
@@ -262,8 +304,16 @@ fn rsyslog(node: &mut NodeState) {
     node.packages.insert("rsyslog".into(), "8".into());
     service(node, "rsyslog.service", "enabled", "active");
     journal(node, "yes");
-    node.file("/etc/rsyslog.conf", 0o644, "$ModLoad imuxsock\n$FileCreateMode 0640\n$IncludeConfig /etc/rsyslog.d/*.conf\n");
-    node.file("/etc/rsyslog.d/50-default.conf", 0o644, "auth,authpriv.* /var/log/auth.log\n*.* @@log.example.org:6514\n");
+    node.file(
+        "/etc/rsyslog.conf",
+        0o644,
+        "$ModLoad imuxsock\n$FileCreateMode 0640\n$IncludeConfig /etc/rsyslog.d/*.conf\n",
+    );
+    node.file(
+        "/etc/rsyslog.d/50-default.conf",
+        0o644,
+        "auth,authpriv.* /var/log/auth.log\n*.* @@log.example.org:6514\n",
+    );
 }
 
 fn hardened() -> NodeState {
@@ -311,7 +361,11 @@ pub fn nftables_server() -> NodeState {
     for unit in ["nftables.service", "systemd-timesyncd.service", "systemd-journal-upload.service"] {
         service(&mut node, unit, "enabled", "active");
     }
-    node.file("/etc/systemd/timesyncd.conf", 0o644, "[Time]\nNTP=ntp.example.org\nFallbackNTP=ntp.ubuntu.com\n");
+    node.file(
+        "/etc/systemd/timesyncd.conf",
+        0o644,
+        "[Time]\nNTP=ntp.example.org\nFallbackNTP=ntp.ubuntu.com\n",
+    );
     node.file(
         "/etc/systemd/journal-upload.conf",
         0o644,

@@ -44,7 +44,11 @@ fn one(rule: Rule) -> Way {
         Rule::Sshd { keyword, expect, .. } => {
             let file = node.get("/etc/ssh/sshd_config");
             let text = String::from_utf8(file.content.clone()).unwrap();
-            let others = text.lines().filter(|line| !line.starts_with(keyword.as_str())).collect::<Vec<_>>().join("\n");
+            let others = text
+                .lines()
+                .filter(|line| !line.starts_with(keyword.as_str()))
+                .collect::<Vec<_>>()
+                .join("\n");
             let value = bad(expect);
             let line = if value.is_empty() { String::new() } else { format!("{keyword} {value}\n") };
             file.content = format!("{line}{others}\n").into_bytes();
@@ -60,7 +64,8 @@ fn one(rule: Rule) -> Way {
         Rule::ServiceDisabled(units) => set(node, units.last().unwrap(), "enabled", "active"),
         Rule::MountOption { point, option } => {
             let mount = node.mounts.iter_mut().find(|mount| mount.point.to_string() == *point).unwrap();
-            mount.options = mount.options.split(',').filter(|held| held != option).collect::<Vec<_>>().join(",");
+            mount.options =
+                mount.options.split(',').filter(|held| held != option).collect::<Vec<_>>().join(",");
         }
         Rule::MountSeparate { point } => node.mounts.retain(|mount| mount.point.to_string() != *point),
         Rule::ModuleDisabled(modules) => {
@@ -79,7 +84,9 @@ fn one(rule: Rule) -> Way {
         }
         Rule::AuditRules(rules) => {
             let rule = rules.last().unwrap();
-            for (_, file) in node.files.iter_mut().filter(|(file, _)| file.to_string().starts_with("/etc/audit/rules.d")) {
+            for (_, file) in
+                node.files.iter_mut().filter(|(file, _)| file.to_string().starts_with("/etc/audit/rules.d"))
+            {
                 let text = String::from_utf8(file.content.clone()).unwrap();
                 let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with(rule.as_str())).collect();
                 file.content = (kept.join("\n") + "\n").into_bytes();
@@ -155,9 +162,14 @@ fn sudoers(setting: Option<String>, expect: Option<&Expect>, forbid: &[String]) 
     let mut lines: Vec<String> = forbid.iter().map(|word| format!("x ALL=(ALL) {word}: ALL")).collect();
     if let Some((setting, expect)) = setting.zip(expect) {
         let value = bad(expect);
-        lines.push(if value.is_empty() { format!("Defaults {setting}=\"\"") } else { format!("Defaults !x, {setting}={value}") });
+        lines.push(if value.is_empty() {
+            format!("Defaults {setting}=\"\"")
+        } else {
+            format!("Defaults !x, {setting}={value}")
+        });
     }
-    let way = |line: String| -> Way { Box::new(move |node| node.append("/etc/sudoers", &format!("\n{line}\n"))) };
+    let way =
+        |line: String| -> Way { Box::new(move |node| node.append("/etc/sudoers", &format!("\n{line}\n"))) };
     lines.into_iter().map(way).collect()
 }
 
