@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 mod audit;
+mod compliance;
 mod endorsements;
 mod error;
 mod evidence;
@@ -74,6 +75,9 @@ Guests must name DIR/ca.pem in their initdata. Move DIR/ca-key.pem and DIR/admin
     /// Look at evidence: archived, or in files of any kind.
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Challenge nodes, evaluate benchmark profiles over their evidence, and report.
+    #[command(subcommand)]
+    Compliance(compliance::Command),
     /// Print a token for the HTTP administration interface.
     #[command(after_help = "Example:
   sealpod-kbs admin-token --dir DIR | sed 's/^/Authorization: Bearer /' |
@@ -121,6 +125,7 @@ fn run(arguments: Args) -> Result<ExitCode, CliError> {
         Command::Audit(command) => audit::run(&layout, command)?,
         Command::Endorsements(command) => endorsements::run(&layout, command)?,
         Command::Evidence(command) => return evidence::run(&layout, command),
+        Command::Compliance(command) => compliance::run(&layout, command)?,
         Command::AdminToken { seconds } => serve::admin_token(&layout, seconds)?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "sealpod-kbs", &mut std::io::stdout());

@@ -5,6 +5,8 @@
 //! owner's policy), [`vault`] (the secret), [`jwe`] (encryption to the guest's key). [`endorsements`] fetches, before
 //! an appraisal, what a guest's host left out. [`audit`] has a line of each decision, and of a flood of refusals their number.
 //!
+//! [`compliance`] is beside that way: nodes, their rounds, and what profiles say of them.
+//!
 //! What is kept lives behind [`storage::Storage`]. The command line in [`cli`] works on the same directory as the server.
 #![forbid(unsafe_code)]
 
@@ -14,6 +16,7 @@ pub mod audit;
 pub mod broker;
 pub mod cli;
 pub mod clock;
+pub mod compliance;
 pub mod config;
 pub mod cookie;
 pub mod ear;

@@ -19,12 +19,23 @@ pub enum Table {
     Accepted,
     /// Evidence that was refused, by attestation id.
     Refused,
+    /// Enrolled nodes by name.
+    Nodes,
+    /// Challenges, evidence and reports of nodes, by node and time.
+    Rounds,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 5] =
-        [Self::Secrets, Self::Policies, Self::References, Self::Accepted, Self::Refused];
+    pub const ALL: [Self; 7] = [
+        Self::Secrets,
+        Self::Policies,
+        Self::References,
+        Self::Accepted,
+        Self::Refused,
+        Self::Nodes,
+        Self::Rounds,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -34,13 +45,15 @@ impl Table {
             Self::References => "references",
             Self::Accepted => "evidence-accepted",
             Self::Refused => "evidence-refused",
+            Self::Nodes => "nodes",
+            Self::Rounds => "rounds",
         }
     }
 
     /// Whether the records are the owner's word. These are on disk before a write returns, and each write changes
     /// [`Storage::version`]; archived evidence is written often and needs neither.
     pub fn is_configuration(self) -> bool {
-        matches!(self, Self::Secrets | Self::Policies | Self::References)
+        matches!(self, Self::Secrets | Self::Policies | Self::References | Self::Nodes)
     }
 }
 

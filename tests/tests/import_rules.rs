@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sealpod-images", &["sealpod-evidence"]),
     ("sealpod-testkit", &["sealpod-evidence"]),
     ("sealpod-teesim", &["sealpod-evidence", "sealpod-testkit"]),
-    ("sealpod-tests", &["sealpod-evidence", "sealpod-testkit", "sealpod-verifier"]),
+    ("sealpod-tests", &["sealpod-compliance", "sealpod-evidence", "sealpod-testkit", "sealpod-verifier"]),
 ];
 
 /// Crates that must stay pure, and what may therefore never be among their direct dependencies.

@@ -32,12 +32,19 @@ pub struct Places {
     pub securityfs: PathBuf,
     /// `/proc`
     pub proc: PathBuf,
+    /// `/run/sealpod`
+    pub run: PathBuf,
 }
 
 impl Default for Places {
     fn default() -> Self {
         let path = PathBuf::from;
-        Self { tpm: path(crate::tpm::DEVICE), securityfs: path("/sys/kernel/security"), proc: path("/proc") }
+        Self {
+            tpm: path(crate::tpm::DEVICE),
+            securityfs: path("/sys/kernel/security"),
+            proc: path("/proc"),
+            run: path("/run/sealpod"),
+        }
     }
 }
 
@@ -103,13 +110,12 @@ fn aggregate(path: &Path) -> Option<bool> {
 
 /// The custom policy is written once after boot; where it cannot be written, somebody has.
 fn policy_free(places: &Places) -> Finding {
-    let file = places.securityfs.join("ima/policy");
-    let text = std::fs::read_to_string(&file).unwrap_or_default();
-    let ours = text.lines().any(|line| line.contains("0x794c7630") && line.contains("evm-sig"));
-    let (ok, found) = match (file.exists(), ours) {
-        (true, true) => (true, "ours is in force"),
+    // Most kernels do not give a policy back, so that ours is in force is remembered where a reboot forgets it too.
+    let ours = places.run.join("ima-policy").exists();
+    let (ok, found) = match (places.securityfs.join("ima/policy").exists(), ours) {
+        (_, true) => (true, "ours is in force"),
         (true, false) => (true, "free to be set"),
-        (false, _) => (false, "taken: the kernel accepts no other until the next boot"),
+        (false, false) => (false, "taken: the kernel accepts no other until the next boot"),
     };
     let fix = "install the service so that it sets the policy first at boot: sealpod-guest node install, then reboot; remove other writers of /sys/kernel/security/ima/policy and /etc/ima/ima-policy";
     finding("ima-policy", ok, found, fix)
@@ -138,6 +144,7 @@ mod tests {
             tpm: dir.path().join("tpmrm0"),
             securityfs: dir.path().join("security"),
             proc: dir.path().join("proc"),
+            run: dir.path().join("run"),
         };
         std::fs::create_dir_all(places.securityfs.join("ima")).unwrap();
         std::fs::create_dir_all(places.proc.join("sys/kernel")).unwrap();
@@ -174,11 +181,17 @@ mod tests {
         let (_dir, places) = machine("6.1.0-18-amd64", 7);
         assert_eq!(failing(&places), Vec::<&str>::new());
         assert!(rules(&places).contains("egid="));
+        std::fs::remove_file(places.securityfs.join("ima/policy")).unwrap();
+        assert_eq!(failing(&places), ["ima-policy"], "somebody else's");
+        std::fs::create_dir(&places.run).unwrap();
+        std::fs::write(places.run.join("ima-policy"), "").unwrap();
+        assert_eq!(failing(&places), Vec::<&str>::new(), "ours");
     }
 
     #[test]
     fn each_thing_that_is_missing_is_named_with_its_remedy() {
-        let cases: &[(&str, fn(&Places))] = &[
+        type Spoil = fn(&Places);
+        let cases: &[(&str, Spoil)] = &[
             ("tpm", |places| std::fs::remove_file(&places.tpm).unwrap()),
             ("ima-policy", |places| std::fs::remove_file(places.securityfs.join("ima/policy")).unwrap()),
             ("overlayfs", |places| std::fs::write(places.proc.join("filesystems"), "nodev\tproc\n").unwrap()),

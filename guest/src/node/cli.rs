@@ -1,9 +1,12 @@
 //! `sealpod-guest node ...`.
 
+use super::NodeError;
 use super::check::{self, Places};
 use super::collect::{Challenge, collect};
+use crate::tpm::Tpm;
 use sealpod_evidence::node::evidence::MAX_NONCE;
 use sealpod_evidence::node::request::{MAX_LEN, MeasureRequest};
+use sealpod_evidence::tpm::Public;
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -17,15 +20,18 @@ Usage: sealpod-guest node <COMMAND>
 Commands:
   check [--json]      Say what this machine offers, what is missing, and how to add it
   policy [--load]     Print the IMA policy that a node needs, or put it in force (once per boot, root)
-  collect --nonce TEXT --request FILE [--output FILE]
-                      Answer one challenge: measure anew what REQUEST asks for, quote, and write the
+  keys                Print the names of the TPM's keys, by which a broker enrols this node (root)
+  collect --challenge FILE [--output FILE]
+                      Answer one challenge: measure anew what it asks for, quote, and write the
                       evidence as JSON (root; FILE may be - for standard input or output)
   help                This text
 
 Examples:
   sealpod-guest node check
-  sealpod-kbs compliance request --profile cis-kubernetes-1.7.1-worker-l1 >request.json
-  sealpod-guest node collect --nonce \"$(openssl rand -hex 32)\" --request request.json --output evidence.json
+  sealpod-guest node keys
+  sealpod-guest node collect --challenge challenge.json --output evidence.json
+
+The broker's side: sealpod-kbs compliance enrol, challenge, report.
 
 Exit codes: 0 done, 1 the machine lacks something or a round failed, 2 wrong use
 ";
@@ -71,9 +77,8 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<ExitCode, Failure> {
         match argument {
             Long("json") if command == "check" => options.json = true,
             Long("load") if command == "policy" => options.load = true,
-            Long("nonce") if command == "collect" => options.nonce = Some(parser.value().map_err(misuse)?),
-            Long("request") if command == "collect" => {
-                options.request = Some(parser.value().map_err(misuse)?.into())
+            Long("challenge") if command == "collect" => {
+                options.challenge = Some(parser.value().map_err(misuse)?.into())
             }
             Long("output") if command == "collect" => {
                 options.output = Some(parser.value().map_err(misuse)?.into())
@@ -86,6 +91,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<ExitCode, Failure> {
         Some("help") => print(HELP),
         Some("check") => check(options.json),
         Some("policy") => policy(options.load),
+        Some("keys") => keys(),
         Some("collect") => answer(options),
         _ => Err(misuse(format!("no command {}", command.to_string_lossy()))),
     }
@@ -95,8 +101,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<ExitCode, Failure> {
 struct Options {
     json: bool,
     load: bool,
-    nonce: Option<OsString>,
-    request: Option<PathBuf>,
+    challenge: Option<PathBuf>,
     output: Option<PathBuf>,
 }
 
@@ -128,20 +133,27 @@ fn policy(load: bool) -> Result<ExitCode, Failure> {
         return print(&rules);
     }
     crate::ima_policy::load_rules(&rules).map_err(work)?;
+    let run = Places::default().run;
+    std::fs::create_dir_all(&run)
+        .and_then(|()| std::fs::write(run.join("ima-policy"), &rules))
+        .map_err(work)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn answer(options: Options) -> Result<ExitCode, Failure> {
-    let nonce = options.nonce.ok_or_else(|| misuse("collect needs --nonce TEXT, from the challenge"))?;
-    let nonce = nonce.to_str().filter(|nonce| !nonce.is_empty() && nonce.len() <= MAX_NONCE);
-    let nonce = nonce.ok_or_else(|| misuse(format!("--nonce is 1 to {MAX_NONCE} characters of UTF-8")))?;
-    let path = options
-        .request
-        .ok_or_else(|| misuse("collect needs --request FILE, from `sealpod-kbs compliance request`"))?;
+    let path = options.challenge;
+    let path = path
+        .ok_or_else(|| misuse("collect needs --challenge FILE, from `sealpod-kbs compliance challenge`"))?;
     let bytes = read(&path).map_err(|error| misuse(format!("cannot read {}: {error}", path.display())))?;
-    let request =
-        MeasureRequest::parse(&bytes).map_err(|error| misuse(format!("{}: {error}", path.display())))?;
-    let evidence = collect(&Challenge { nonce, request: &request, credential: None }).map_err(work)?;
+    let given: Given = serde_json::from_slice(&bytes)
+        .map_err(|error| misuse(format!("{}: not a challenge: {error}", path.display())))?;
+    if given.nonce.is_empty() || given.nonce.len() > MAX_NONCE {
+        return Err(misuse(format!("{}: a nonce is 1 to {MAX_NONCE} bytes", path.display())));
+    }
+    let request = MeasureRequest::parse(given.request.get().as_bytes())
+        .map_err(|error| misuse(format!("{}: {error}", path.display())))?;
+    let evidence =
+        collect(&Challenge { nonce: &given.nonce, request: &request, credential: None }).map_err(work)?;
     let mut json = serde_json::to_vec(&evidence).map_err(work)?;
     json.push(b'\n');
     match options.output.filter(|path| path != Path::new("-")) {
@@ -154,6 +166,22 @@ fn answer(options: Options) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A challenge, as a broker writes it.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    nonce: String,
+    request: Box<serde_json::value::RawValue>,
+}
+
+fn keys() -> Result<ExitCode, Failure> {
+    let mut tpm = Tpm::open().map_err(work)?.ok_or_else(|| work(NodeError::NoTpm))?;
+    let keys = tpm.keys().map_err(work)?;
+    let name = |public: &[u8]| Public::parse(public).map(|key| key.name().to_string()).map_err(work);
+    let (ek, ak) = (name(&keys.ek_public)?, name(&keys.ak_public)?);
+    print(&format!("endorsement key {ek}\nattestation key {ak}\n"))
+}
+
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let source: Box<dyn std::io::Read> = if path == Path::new("-") {
         Box::new(std::io::stdin())
@@ -161,7 +189,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
         Box::new(std::fs::File::open(path)?)
     };
     let mut bytes = Vec::new();
-    source.take(MAX_LEN as u64 + 1).read_to_end(&mut bytes)?;
+    source.take(2 * MAX_LEN as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -180,17 +208,9 @@ mod tests {
     #[test]
     fn wrong_use_is_named() {
         assert_eq!(failure(&["chekc"]), "no command chekc");
-        assert_eq!(failure(&["check", "--nonce", "a"]), "invalid option '--nonce'");
-        assert!(failure(&["collect"]).starts_with("collect needs --nonce"));
-        assert!(failure(&["collect", "--nonce", "a"]).starts_with("collect needs --request"));
-        assert!(failure(&["collect", "--nonce", "", "--request", "x"]).contains("1 to 128"));
-        assert!(
-            failure(&["collect", "--nonce", "a", "--request", "/nonexistent"])
-                .contains("cannot read /nonexistent")
-        );
-        assert!(
-            failure(&["collect", "--nonce", "a", "--request", "/etc/passwd"])
-                .contains("not a measurement request")
-        );
+        assert_eq!(failure(&["check", "--load"]), "invalid option '--load'");
+        assert!(failure(&["collect"]).starts_with("collect needs --challenge"));
+        assert!(failure(&["collect", "--challenge", "/nonexistent"]).contains("cannot read /nonexistent"));
+        assert!(failure(&["collect", "--challenge", "/etc/passwd"]).contains("not a challenge"));
     }
 }

@@ -155,6 +155,37 @@ pub enum CliError {
         /// The text.
         found: String,
     },
+    /// Nodes, rounds, profiles.
+    #[error(transparent)]
+    Compliance(#[from] crate::compliance::ComplianceError),
+    /// A profile with mistakes.
+    #[error("{name}: {} mistake(s)\n{}", mistakes.len(), mistakes.join("\n"))]
+    Profile {
+        /// Which profile.
+        name: String,
+        /// One line or two each.
+        mistakes: Vec<String>,
+    },
+    /// A report with open items, which was printed.
+    #[error("{count} item(s) fail or are unknown")]
+    Findings {
+        /// How many.
+        count: usize,
+    },
+    /// A file that was to be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Written {
+        /// Which.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// A report that is not what the evidence gives.
+    #[error("the report is not what the evidence gives, in {count} place(s)")]
+    Forged {
+        /// How many.
+        count: usize,
+    },
     /// The audit log was altered.
     #[error(
         "the audit log's chain is broken at line {line}: it follows {found}, not {expected}; compare with a copy"
@@ -173,7 +204,8 @@ impl CliError {
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Chain { .. } => 3,
+            Self::Chain { .. } | Self::Forged { .. } => 3,
+            Self::Findings { .. } => 4,
             Self::Unfit { .. } | Self::Unrecognised(_) | Self::NoCheck { .. } | Self::NothingLearnt => 2,
             _ => 1,
         }

@@ -37,6 +37,17 @@ impl FileStorage {
     pub fn open(root: &Path) -> Result<Self, StorageError> {
         let storage = Self { root: root.to_owned() };
         storage.version()?;
+        // A store that an earlier release made lacks the tables that came since.
+        for table in Table::ALL {
+            let path = root.join(table.name());
+            if !path.exists() {
+                fs::DirBuilder::new()
+                    .mode(0o700)
+                    .recursive(true)
+                    .create(&path)
+                    .map_err(io("cannot make", &path))?;
+            }
+        }
         Ok(storage)
     }
 

@@ -28,7 +28,8 @@ mount -t tmpfs -o nosuid,nodev,noexec tmp /tmp
 sealpod-guest node policy --load && echo 'policy: in force'
 /usr/bin/kubelet -c 'sleep 100000' --config=/var/lib/kubelet/config.yaml --kubeconfig=/etc/kubernetes/kubelet.conf &
 round() {
-    sealpod-guest node collect --nonce \"$1\" --request /etc/sealpod/request.json --output /run/evidence.json &&
+    printf '{\"nonce\":\"%s\",\"request\":%s}' \"$1\" \"$(cat /etc/sealpod/request.json)\" >/run/challenge.json
+    sealpod-guest node collect --challenge /run/challenge.json --output /run/evidence.json &&
         cat /run/evidence.json >$(echo /dev/vport*p1)
 }
 tr -d '\\000' </dev/vdb >/run/script
