@@ -4,6 +4,7 @@
 
 pub mod boot;
 pub mod ima;
+pub mod signature;
 pub mod workload;
 
 pub use boot::{BootEvent, BootLog};

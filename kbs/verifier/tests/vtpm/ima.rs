@@ -185,12 +185,12 @@ fn the_name_of_a_violation_is_the_senders_word_and_helps_nobody() {
 }
 
 /// Little-endian length and bytes, as template data and the log around it have them.
-fn sized(bytes: &[u8]) -> Vec<u8> {
+pub fn sized(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u32).to_le_bytes(), bytes].concat()
 }
 
 /// Valid evidence with one more entry that the kernel logged, which the sender calls `template`.
-fn labelled(template: &str, data: &[u8]) -> Sealed {
+pub fn labelled(template: &str, data: &[u8]) -> Sealed {
     let mut sealed = valid().seal();
     let digests = Digests::of(data);
     let log = &mut sealed.additional.tpm.ima_log.data.0;

@@ -4,6 +4,8 @@ mod boot;
 mod containers;
 mod ima;
 mod keys;
+mod long;
 mod quote;
+mod signed;
 mod support;
 mod workload;
