@@ -1,4 +1,4 @@
-//! Sets of files packed into one byte string: a million files in 34 MB, one hash and a few comparisons for a lookup.
+//! Sets of files packed into one byte string: a million files in 33 to 39 MB, one hash and a few comparisons for a lookup.
 //!
 //! Version 1; integers little-endian:
 //!
@@ -10,19 +10,19 @@
 //! | 16 | 32 | the OCI manifest digest of that image, or zeros for the guest image |
 //! | 48 | 8 | number of files, n |
 //! | 56 | 8 | number of programs, p |
-//! | 64 | 4 | bits of a bucket's number, b: as many buckets as there are fours of files, rounded up to a power of two |
+//! | 64 | 4 | bits of a bucket's number, b: as many buckets as there are eights of files, rounded up to a power of two |
 //! | 68 | 12 | zeros |
 //! | 80 | 4·(2^b + 1) | for each bucket the number of files in those before it, then n |
 //! | | 32·n | fingerprints of files, ascending, none twice; the first b bits are the bucket's number |
-//! | | 8·p | fingerprints of programs, ascending, none twice |
+//! | | 6·p | fingerprints of programs, ascending, none twice |
 //! | | 32 | SHA-256 of all bytes before |
 //!
 //! A file's fingerprint is SHA-256 over `sealpod file 1`, a zero, the length of its path in four bytes, its path as IMA logs it,
 //! and its SHA-256 digest. It is not shortened: who finds a file that is in no set and passes for one that is has found a
 //! collision or second preimage of SHA-256 (2^128 work even for somebody who had a hand in the set). A program's fingerprint
-//! is the first eight bytes of SHA-256 over `sealpod program 1`, a zero and its path. That is short, for it only ever leads
+//! is the first six bytes of SHA-256 over `sealpod program 1`, a zero and its path. That is short, for it only ever leads
 //! to a refusal: it reserves paths of the guest's (see `ReferenceValues::is_guest_program`), and an image's file at another path
-//! is taken for one of those once in 2^64 / p times.
+//! is taken for one of those once in 2^48 / p times.
 
 use super::files::as_logged;
 use super::is_shared_library;
@@ -32,19 +32,19 @@ use sealpod_evidence::reference_values::FileSet;
 use sealpod_evidence::workload::ImageDigest;
 use std::sync::Arc;
 
-/// Most files of one set: the kernel of a guest image, its modules and all packages are some 100,000; this bounds a set at 600 MB.
+/// Most files of one set: the kernel of a guest image, its modules and all packages are some 100,000; this bounds a set at 650 MB.
 pub const MAX_FILES: u64 = 1 << 24;
-/// Most files of one bucket. On average there are at most four; with random fingerprints, a set with more is not met with.
+/// Most files of one bucket. On average there are at most eight; with random fingerprints, a set with more is not met with.
 const MAX_BUCKET: usize = 64;
 /// Highest number of bits, for [`MAX_FILES`].
-const MAX_BITS: u32 = 22;
+const MAX_BITS: u32 = 21;
 
 const MAGIC: &[u8; 8] = b"SPFILES\0";
 /// The only version.
 pub const VERSION: u32 = 1;
 const HEADER: usize = 80;
 const FINGERPRINT: usize = 32;
-const PROGRAM: usize = 8;
+const PROGRAM: usize = 6;
 const CHECKSUM: usize = 32;
 
 /// Why bytes are no packed set, or a set cannot be packed.
@@ -191,7 +191,7 @@ pub fn pack(set: &FileSet) -> Result<Vec<u8>, PackedError> {
     }
     out.extend(before.to_le_bytes());
     out.extend(files.as_flattened());
-    programs.iter().for_each(|program| out.extend(program.to_be_bytes()));
+    out.extend(programs.as_flattened());
     let checksum = sha256(&out);
     out.extend(checksum);
     Ok(out)
@@ -251,7 +251,7 @@ impl PackedSet {
     /// Whether the path may be that of a program of the guest's.
     pub(crate) fn has_program(&self, path: &[u8]) -> bool {
         let (programs, wanted) = (self.programs(), program(path));
-        programs.binary_search_by_key(&wanted, |program| u64::from_be_bytes(*program)).is_ok()
+        programs.binary_search(&wanted).is_ok()
     }
 
     pub(crate) fn contains(&self, wanted: &[u8; FINGERPRINT]) -> bool {
@@ -356,9 +356,9 @@ impl Header {
     }
 }
 
-/// As many bits as make a bucket of four files on average, or of fewer.
+/// As many bits as make a bucket of eight files on average, or of fewer.
 fn bits_for(files: u64) -> u32 {
-    files.div_ceil(4).next_power_of_two().trailing_zeros().min(MAX_BITS)
+    files.div_ceil(8).next_power_of_two().trailing_zeros().min(MAX_BITS)
 }
 
 fn end(bucket: &[u8; 4]) -> usize {
@@ -380,9 +380,9 @@ pub(crate) fn fingerprint(path: &[u8], digest: &Sha256Digest) -> [u8; FINGERPRIN
     sha256_of([b"sealpod file 1\0".as_slice(), &(path.len() as u32).to_le_bytes(), path, &digest.0])
 }
 
-fn program(path: &[u8]) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = sha256_of([b"sealpod program 1\0".as_slice(), path]);
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+fn program(path: &[u8]) -> [u8; PROGRAM] {
+    let [a, b, c, d, e, f, ..] = sha256_of([b"sealpod program 1\0".as_slice(), path]);
+    [a, b, c, d, e, f]
 }
 
 #[cfg(test)]
