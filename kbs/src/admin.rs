@@ -4,6 +4,7 @@ use crate::audit::{AuditError, AuditLog, Entry, Verdict};
 use crate::crypto;
 use crate::keys::{self, KeysError};
 use crate::layout::Layout;
+use crate::packed;
 use crate::release::{POLICY_NAME, Policy, PolicyError};
 use crate::secret::SecretBytes;
 use crate::storage::{FileStorage, Storage, StorageError, Table};
@@ -37,6 +38,9 @@ pub enum AdminError {
     /// Not a Reference Value document.
     #[error("not a Reference Value document: {0}")]
     Document(String),
+    /// A packed set could not be kept.
+    #[error(transparent)]
+    Packed(#[from] packed::KeepError),
     /// A document that the verifier does not take.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
@@ -112,6 +116,20 @@ impl Admin {
         self.storage.put(Table::References, &id, bytes)?;
         self.record(by, "reference-add", &id)?;
         Ok(id)
+    }
+
+    /// Keep a packed set of files that documents list, or will. Gives its SHA-256 in hex.
+    pub fn add_packed(&self, by: By<'_>, layout: &Layout, bytes: Vec<u8>) -> Result<String, AdminError> {
+        let sha256 = packed::keep(layout, bytes)?;
+        self.record(by, "packed-add", &sha256)?;
+        // A server that runs looks at its Reference Values again when a document is written.
+        for (id, document) in self.references()? {
+            let lists = document.packed_files.iter().any(|set| set.sha256.to_string() == sha256);
+            if let (true, Some(bytes)) = (lists, self.storage.get(Table::References, &id)?) {
+                self.storage.put(Table::References, &id, &bytes)?;
+            }
+        }
+        Ok(sha256)
     }
 
     /// Remove a document by its id; whether there was one.

@@ -8,6 +8,7 @@ use crate::endorse::{self, EndorseError};
 use crate::endorsements::{Fetcher, OpenError};
 use crate::keys::{self, Keys, KeysError};
 use crate::layout::Layout;
+use crate::packed;
 use crate::release::{POLICY_NAME, Policy, PolicyError};
 use crate::sessions::Sessions;
 use crate::storage::{Storage, StorageError, Table, Version};
@@ -92,6 +93,8 @@ pub(crate) struct Owner {
     version: Version,
     /// Reference Values, or why they do not load. Then nothing is accepted.
     pub(crate) reference: Result<ReferenceValues, String>,
+    /// Packed sets that could not be loaded, a line each.
+    packed: Vec<String>,
     /// The release policy, or why there is none. Then nothing is released.
     pub(crate) policy: Result<Policy, String>,
 }
@@ -106,7 +109,7 @@ impl Broker {
         let endorsements = endorse::load(&config, &layout)?;
         let fetcher = Arc::new(Fetcher::open(&config.endorsements, &layout, clock.clone())?);
         let endorsed = Endorsed::new(endorsements, fetcher, config.endorsements.wait_seconds);
-        let owner = Arc::new(Owner::load(&*admin.storage)?);
+        let owner = Arc::new(Owner::load(&*admin.storage, &layout)?);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             keys: Keys::load(&layout)?,
@@ -155,6 +158,7 @@ impl Broker {
         out.extend(paths.iter().filter_map(|path| keys::exposed(path)));
         let owner = self.owner.read().unwrap_or_else(PoisonError::into_inner);
         out.extend(owner.policy.as_ref().ok().and_then(Policy::warning).map(str::to_owned));
+        out.extend(owner.packed.iter().cloned());
         out.extend(owner.reference.as_ref().err().map(|why| format!("nothing will be accepted: {why}")));
         out.extend(owner.policy.as_ref().err().map(|why| format!("nothing will be released: {why}")));
         out
@@ -179,7 +183,8 @@ impl Broker {
         }
         let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         if current().version != self.admin.storage.version()? {
-            let owner = Arc::new(Owner::load(&*self.admin.storage)?);
+            let owner = Arc::new(Owner::load(&*self.admin.storage, &self.layout)?);
+            owner.packed.iter().for_each(|warning| eprintln!("sealpod-kbs: {warning}"));
             if let Some(warning) = owner.policy.as_ref().ok().and_then(Policy::warning) {
                 eprintln!("sealpod-kbs: {warning}");
             }
@@ -190,13 +195,14 @@ impl Broker {
 }
 
 impl Owner {
-    fn load(storage: &dyn Storage) -> Result<Self, StorageError> {
+    fn load(storage: &dyn Storage, layout: &Layout) -> Result<Self, StorageError> {
         // Before the records: what changes meanwhile is then loaded once more, never missed.
         let version = storage.version()?;
-        let reference = load_references(storage).map_err(|e| e.to_string()).and_then(|documents| {
+        let mut reference = load_references(storage).map_err(|e| e.to_string()).and_then(|documents| {
             let documents: Vec<_> = documents.into_iter().map(|(_, document)| document).collect();
             ReferenceValues::from_documents(&documents).map_err(|e| e.to_string())
         });
+        let packed = reference.as_mut().map_or_else(|_| Vec::new(), |values| packed::give(layout, values));
         let policy = match storage.get(Table::Policies, POLICY_NAME)? {
             None => Err("no release policy is installed".to_owned()),
             Some(text) => String::from_utf8(text)
@@ -204,7 +210,7 @@ impl Owner {
                 .and_then(|text| Policy::compile(&text))
                 .map_err(|e| e.to_string()),
         };
-        Ok(Self { version, reference, policy })
+        Ok(Self { version, reference, packed, policy })
     }
 }
 

@@ -45,6 +45,8 @@ files! {
     store = "store";
     /// Endorsements that were fetched or imported.
     endorsements = "endorsements";
+    /// Packed sets of files.
+    packed = "packed";
     /// Held by a running server.
     lock = "serve.lock";
 }

@@ -30,6 +30,7 @@ pub mod jwt;
 pub mod keys;
 pub mod layout;
 pub mod make_credential;
+pub mod packed;
 pub mod release;
 pub mod secret;
 pub mod server;

@@ -282,3 +282,48 @@ fn a_secret_can_come_from_standard_input_and_no_token_is_given_without_its_key()
     drop(broker.serve());
     assert!(broker.ok(&["completions", "bash"]).contains("sealpod-kbs"));
 }
+
+#[test]
+fn a_document_is_packed_and_its_sets_are_kept_beside_the_store() {
+    let broker = Broker::init();
+    let files: serde_json::Map<String, Value> =
+        (0..1000).map(|at| (format!("/usr/lib/{at}"), vec![format!("{at:064x}")].into())).collect();
+    let document = serde_json::json!({
+        "version": 1,
+        "description": "an image",
+        "files": [{"image": format!("sha256:{}", "a5".repeat(32)), "description": "its files", "files": files}],
+    });
+    let document = broker.file("image.json", document.to_string().as_bytes());
+    let output = broker.path.join("out");
+    let output = output.to_str().unwrap();
+    let printed = broker.ok(&["reference", "pack", &document, "--output-dir", output]);
+    let [set, packed] = printed.lines().collect::<Vec<_>>().try_into().unwrap();
+    assert!(std::fs::metadata(set).unwrap().len() < 40_000);
+    let small: Value = serde_json::from_slice(&std::fs::read(packed).unwrap()).unwrap();
+    assert_eq!(
+        (small.get("files"), &small["packed_files"][0]["description"]),
+        (None, &Value::from("its files"))
+    );
+
+    // The document without its set says so, and goes on.
+    broker.ok(&["reference", "add", packed]);
+    let mut server = broker.serve();
+    server.child.kill().unwrap();
+    let mut warnings = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut warnings).unwrap();
+    assert!(warnings.contains("none of the files of packed set"), "{warnings}");
+    broker.ok(&["reference", "add", set]);
+    let mut server = broker.serve();
+    server.child.kill().unwrap();
+    let mut warnings = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut warnings).unwrap();
+    assert!(!warnings.contains("packed set"), "{warnings}");
+
+    let mut spoiled = std::fs::read(set).unwrap();
+    *spoiled.last_mut().unwrap() ^= 1;
+    let spoiled = broker.file("spoiled", &spoiled);
+    assert!(broker.fails(&["reference", "add", &spoiled], 1).contains("checksum"));
+    let actions: Vec<_> =
+        broker.audit().iter().map(|line| line["action"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(actions, ["policy-set", "reference-add", "packed-add"]);
+}

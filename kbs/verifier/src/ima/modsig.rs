@@ -16,8 +16,7 @@ const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
 const SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3");
-/// rsaEncryption, the three with a hash, ecdsa-with-SHA256, -SHA384 and -SHA512. Which of them is said twice: by the key's kind
-/// and by the digest's algorithm.
+/// rsaEncryption, and then with SHA-256, SHA-384 and SHA-512: RSA, and ECDSA. Which of RSA and ECDSA it is, the key says.
 const SCHEMES: [ObjectIdentifier; 7] = [
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1"),
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11"),
@@ -89,7 +88,13 @@ impl<'a> AppendedSignature<'a> {
             }
             None => None,
         };
-        signer.algorithm("the signature's algorithm", &SCHEMES)?;
+        let [rsa, rsa256, rsa384, rsa512, ec256, ec384, ec512] = SCHEMES;
+        let schemes = match algorithm {
+            HashAlgorithm::Sha512 => [rsa, rsa512, ec512],
+            HashAlgorithm::Sha384 => [rsa, rsa384, ec384],
+            HashAlgorithm::Sha256 | HashAlgorithm::Sha1 => [rsa, rsa256, ec256],
+        };
+        signer.algorithm("the signature's algorithm", &schemes)?;
         let signature = signer.next(Tag::OctetString)?.content;
         signer.skip(context(1))?;
         signer.end()?;
