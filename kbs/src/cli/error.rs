@@ -96,14 +96,6 @@ pub enum CliError {
         /// Why.
         source: AdminError,
     },
-    /// A file that was to be written.
-    #[error("cannot write {}: {source}", path.display())]
-    Write {
-        /// Which file.
-        path: PathBuf,
-        /// The operating system's answer.
-        source: io::Error,
-    },
     /// Standard output.
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),

@@ -327,3 +327,39 @@ pub(super) fn is_signed(fields: &Fields<'_>) -> bool {
         .flatten()
         .any(|field| !field.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::sha256;
+    use base64::Engine as _;
+    use sealpod_evidence::ima::{Bank, Log};
+    use sealpod_evidence::reference_values::ImaSigner;
+    use sealpod_testkit::Bundle;
+    use sealpod_testkit::keys::Key;
+    use sealpod_testkit::logs::signature::{Kind, version_2};
+
+    #[test]
+    fn signatures_have_a_budget() {
+        let sized = |bytes: &[u8]| [&(bytes.len() as u32).to_le_bytes(), bytes].concat();
+        let digest = [b"sha256:\0".as_slice(), &sha256(b"content")].concat();
+        let signature = version_2(Key::AkRsa, Kind::File, b"content");
+        let data = [sized(&digest), sized(b"/x\0"), sized(&signature)].concat();
+        let log = [&10_u32.to_le_bytes()[..], &sha256(&data), &sized(b"ima-sig"), &sized(&data)].concat();
+        let entry = Log::new(&log, Bank::Sha256, 1).entries().next().unwrap().unwrap();
+
+        let bundle = Bundle::valid();
+        let mut document = bundle.reference();
+        document.ima_signers.push(ImaSigner {
+            image: None,
+            description: String::new(),
+            key: base64::engine::general_purpose::STANDARD.encode(Key::AkRsa.spki()),
+            directories: vec!["/".to_owned()],
+        });
+        let reference = ReferenceValues::from_documents(&[document]).unwrap();
+        let files = PodFiles::of(&bundle.policy, &reference).unwrap();
+        files.checked.set(MAX_SIGNATURES - 1);
+        assert_eq!(files.by_signature(&entry, false), Ok(()));
+        assert_eq!(files.by_signature(&entry, false).unwrap_err().check, Check::SignatureBudget);
+    }
+}

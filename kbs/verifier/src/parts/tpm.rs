@@ -137,11 +137,10 @@ fn ima_bank(log: &ImaLog) -> Result<Bank, VerifyError> {
     if log.first_index != 0 {
         return Err(VerifyError::new(Check::ImaLogStart, "a log from entry 0 on", log.first_index));
     }
-    match log.bank.as_str() {
-        "sha1" => Ok(Bank::Sha1),
-        "sha256" => Ok(Bank::Sha256),
-        other => Err(VerifyError::new(Check::ImaLogSyntax, "bank sha1 or sha256", format!("{other:?}"))),
-    }
+    Bank::from_name(&log.bank).ok_or_else(|| {
+        let banks = Bank::ALL.map(Bank::name).join(", ");
+        VerifyError::new(Check::ImaLogSyntax, format!("bank {banks}"), format!("{:?}", log.bank))
+    })
 }
 
 fn workload_log(bytes: &[u8]) -> Result<Vec<Record>, VerifyError> {

@@ -214,7 +214,7 @@ fn pcr_values_are_exactly_those_quoted() {
 #[test]
 fn the_ima_log_starts_at_its_first_entry_in_a_known_bank() {
     additional(|s| s.additional.tpm.ima_log.first_index = 1, Check::ImaLogStart);
-    additional(|s| s.additional.tpm.ima_log.bank = "sha384".into(), Check::ImaLogSyntax);
+    additional(|s| s.additional.tpm.ima_log.bank = "sm3_256".into(), Check::ImaLogSyntax);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::support::{accepted, activate, appraise, refused, refused_spoiled, refused_under, valid};
 use sealpod_evidence::bytes::HexArray;
-use sealpod_testkit::logs::{Bank, ImaEntry, Template};
+use sealpod_testkit::logs::{Bank, ImaEntry, ImaLog, Template};
 use sealpod_testkit::tpm::Digests;
 use sealpod_testkit::{Bundle, Sealed};
 use sealpod_verifier::Check;
@@ -35,8 +35,8 @@ fn rewritten(mut sealed: Sealed, change: impl FnOnce(&mut Vec<u8>)) -> Sealed {
 }
 
 #[test]
-fn logs_of_both_banks_and_all_templates_are_taken() {
-    for bank in [Bank::Sha1, Bank::Sha256] {
+fn logs_of_all_banks_and_templates_are_taken() {
+    for bank in [Bank::Sha1, Bank::Sha256, Bank::Sha384, Bank::Sha512] {
         for template in [Template::ImaNg, Template::ImaSig, Template::EvmSig] {
             let mut bundle = valid();
             bundle.ima_log.bank = bank;
@@ -73,6 +73,32 @@ fn the_log_must_begin_with_this_boots_aggregate() {
     sealed.requote();
     let error = refused_spoiled(&sealed, Check::BootAggregate);
     assert!(error.found.starts_with("boot_aggregate sha256:"), "{error}");
+}
+
+#[test]
+fn an_older_kernels_boot_aggregate_is_over_pcr_0_to_7() {
+    let with_aggregate = |count: usize| {
+        let mut sealed = valid().seal();
+        let mut boot_pcrs = sealed.tpm.pcrs.sha256;
+        // The agent extended PCR 8 after IMA started.
+        boot_pcrs[8] = [0; 32];
+        let digest = sha256(boot_pcrs[..count].as_flattened());
+        let first = ImaEntry { template: Template::ImaNg, ..ImaEntry::file("boot_aggregate", digest) };
+        let mut entries = valid().ima_log.entries;
+        entries.insert(0, first);
+        let log = ImaLog { entries, ..ImaLog::default() };
+        sealed.tpm.pcrs.sha256[10] = [0; 32];
+        log.replay(&mut sealed.tpm.pcrs);
+        sealed.additional.tpm.ima_log = log.to_evidence();
+        sealed.requote();
+        sealed
+    };
+    for count in [8, 10] {
+        appraise(&with_aggregate(count), &valid().reference()).unwrap();
+    }
+    for count in [7, 9] {
+        refused_spoiled(&with_aggregate(count), Check::BootAggregate);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! An IMA log in the kernel's binary form (Linux, security/integrity/ima/ima_fs.c and ima_template_lib.c).
 
-use crate::hash::sha256;
+use crate::hash::{sha256, sha384, sha512};
 use crate::tpm::{Digests, Pcrs};
 use sealpod_evidence::bytes::Base64;
 use sealpod_evidence::rcar;
@@ -12,6 +12,10 @@ pub enum Bank {
     Sha1,
     /// `binary_runtime_measurements_sha256`.
     Sha256,
+    /// `binary_runtime_measurements_sha384`.
+    Sha384,
+    /// `binary_runtime_measurements_sha512`.
+    Sha512,
 }
 
 impl Bank {
@@ -20,6 +24,8 @@ impl Bank {
         match self {
             Self::Sha1 => "sha1",
             Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
+            Self::Sha512 => "sha512",
         }
     }
 }
@@ -134,6 +140,11 @@ impl ImaEntry {
         if self.violation { Digests::filled(0xff) } else { self.logged() }
     }
 
+    /// The digest in a bank that no PCR here is of: a lie is told in the others.
+    fn true_digest<const N: usize>(&self, of_data: [u8; N]) -> [u8; N] {
+        if self.violation { [0; N] } else { of_data }
+    }
+
     /// The entry as the log has it.
     pub fn to_bytes(&self, bank: Bank) -> Vec<u8> {
         let (name, data, digests) = (self.template.name(), self.template_data(), self.logged());
@@ -142,6 +153,8 @@ impl ImaEntry {
         match bank {
             Bank::Sha1 => out.extend(digests.sha1),
             Bank::Sha256 => out.extend(digests.sha256),
+            Bank::Sha384 => out.extend(self.true_digest(sha384(&data))),
+            Bank::Sha512 => out.extend(self.true_digest(sha512(&data))),
         }
         field(&mut out, &[name.as_bytes()]);
         field(&mut out, &[&data]);
