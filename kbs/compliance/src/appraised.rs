@@ -234,8 +234,8 @@ impl Node {
         Proof {
             root: Root::Agent,
             subject: subject.to_owned(),
-            found: found.into(),
-            required: required.into(),
+            found: clipped(found.into()),
+            required: clipped(required.into()),
             pcr: stated.map(|_| PCR_AGENT),
             log_index: stated.map(|stated| stated.record),
             hash: stated.map(|stated| format!("sha256:{}", stated.sha256)),
@@ -252,5 +252,16 @@ impl Node {
             Some(other) => Err(Reason::NotStated { what: format!("{pattern}: it lists {other}") }),
             None => Ok(listed.clone()),
         }
+    }
+}
+
+/// Longest value in a proof, in characters: a report is read by people, and stays small however long a node's values are.
+const MAX_VALUE: usize = 400;
+
+/// A value, cut where it is too long to be read.
+pub(crate) fn clipped(text: String) -> String {
+    match text.char_indices().nth(MAX_VALUE) {
+        Some((end, _)) => text.get(..end).map(|kept| format!("{kept}…")).unwrap_or_default(),
+        None => text,
     }
 }

@@ -254,10 +254,15 @@ impl<'a> Context<'a> {
         // Where the configuration itself has not been seen, its name is what can be asked for.
         let key = kubelet::Wanted { flag: None, key: Some("kind"), gate: None };
         let kind = self.kubelet().and_then(|kubelet| kubelet.setting(&key));
-        if let Err(Reason::NotMeasured { path } | Reason::NoContent { path }) = kind {
+        let unsent = match &kind {
+            Err(Reason::NoContent { path }) => Some(path.clone()),
+            _ => None,
+        };
+        if let Err(Reason::NotMeasured { path }) = kind {
             paths.push(path);
         }
         paths.retain(|path| node.statement().is_ok_and(|statement| !statement.files.contains_key(path)));
+        paths.extend(unsent);
         paths.sort();
         paths.dedup();
         paths

@@ -22,10 +22,31 @@ pub fn requests(profile: &Profile, more: &[NodePath]) -> MeasureRequest {
     }
     for path in more {
         if let Ok(pattern) = path.to_string().parse() {
-            file(&mut request, pattern, FileWish::Content);
+            let wish = if is_configuration(profile, path) { FileWish::Content } else { FileWish::Measure };
+            file(&mut request, pattern, wish);
         }
     }
     request
+}
+
+/// Whether a file that a node's setting names may be asked for whole: what is a key by its name is only measured, whatever the
+/// setting.
+fn is_configuration(profile: &Profile, path: &NodePath) -> bool {
+    let kubelets = profile.platforms.iter().filter_map(|platform| platform.kubelet.as_ref());
+    let mut known = kubelets.flat_map(|kubelet| kubelet.configs.iter().chain(&kubelet.config_drop_ins));
+    let name = path.file_name();
+    known.any(|pattern| pattern.matches(path))
+        || [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end.as_bytes()))
+}
+
+/// Whether a path is a file with credentials on some platform, however another one uses it.
+fn holds_credentials_somewhere(profile: &Profile, pattern: &PathPattern) -> bool {
+    profile.platforms.iter().any(|platform| {
+        let named = platform.named_by.iter().map(|(name, by)| (name, &by.otherwise));
+        let mut targets =
+            platform.targets.iter().chain(named).filter(|(name, _)| name.contains("kubeconfig"));
+        targets.any(|(_, patterns)| patterns.contains(pattern))
+    })
 }
 
 fn file(request: &mut MeasureRequest, pattern: PathPattern, wish: FileWish) {
@@ -77,7 +98,9 @@ fn platforms(profile: &Profile, request: &mut MeasureRequest) {
             &kubelet.argument_files,
         ];
         for pattern in lists.into_iter().flatten() {
-            file(request, pattern.clone(), FileWish::Content);
+            // What is a configuration here and a kubeconfig elsewhere is asked for whole once the platform is known.
+            let ambiguous = holds_credentials_somewhere(profile, pattern);
+            file(request, pattern.clone(), if ambiguous { FileWish::Measure } else { FileWish::Content });
         }
         if kubelet.running {
             request.facts.insert(FactKind::Kubelet);

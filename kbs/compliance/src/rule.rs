@@ -2,7 +2,7 @@
 
 mod parts;
 
-pub use parts::{Absent, ApparmorMode, FirewallCheck, Format, PamKind, ScanCheck, Target};
+pub use parts::{Absent, ApparmorMode, FirewallCheck, Format, PamKind, Pointers, ScanCheck, Target};
 
 use crate::expect::{Expect, Mode};
 use crate::finding::Root;
@@ -247,8 +247,8 @@ pub enum Rule {
     Attested,
     /// A claim of an attestation result, by JSON pointer.
     Claim {
-        /// The pointer.
-        pointer: String,
+        /// Where it is.
+        pointer: Pointers,
         /// The demand.
         expect: Expect,
     },

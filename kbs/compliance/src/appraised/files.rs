@@ -1,6 +1,6 @@
 //! Files of a round: their entries, the overlays they were read through, and contents with the right hash.
 
-use super::{Node, PCR_IMA};
+use super::{Node, PCR_IMA, clipped};
 use crate::finding::{Proof, Reason, Root};
 use sealpod_evidence::ima::{DigestKind, Entry, HashAlgorithm};
 use sealpod_evidence::node::statement::FileOutcome;
@@ -127,8 +127,8 @@ impl Measured {
         Proof {
             root,
             subject: subject.to_owned(),
-            found: found.into(),
-            required: required.into(),
+            found: clipped(found.into()),
+            required: clipped(required.into()),
             pcr: Some(PCR_IMA),
             log_index: Some(self.index),
             hash: Some(self.hash()),

@@ -5,7 +5,7 @@ use super::outcome::Outcome;
 use super::{Context, text};
 use crate::expect::{Expect, Mode};
 use crate::finding::{Proof, Reason, Root, State};
-use crate::rule::{Absent, ApparmorMode, Rule, ScanCheck, Target};
+use crate::rule::{Absent, ApparmorMode, Pointers, Rule, ScanCheck, Target};
 use sealpod_evidence::node::NodePath;
 use sealpod_evidence::node::statement::{Found, Protocol};
 use serde_json::Value;
@@ -300,9 +300,13 @@ impl Context<'_> {
         Ok(Outcome::one(true, proof))
     }
 
-    fn claim(&self, pointer: &str, expect: &Expect) -> Result<Outcome, Reason> {
+    fn claim(&self, Pointers(pointers): &Pointers, expect: &Expect) -> Result<Outcome, Reason> {
         let claims = self.appraised.claims()?;
-        let value = claims.pointer(pointer).filter(|value| !value.is_null());
+        let found = pointers
+            .iter()
+            .find_map(|pointer| Some((pointer, claims.pointer(pointer).filter(|v| !v.is_null())?)));
+        let pointer = found.map_or_else(|| pointers.join(" or "), |(pointer, _)| pointer.clone());
+        let value = found.map(|(_, value)| value);
         let texts: Option<Vec<String>> = value.map(|value| match value {
             Value::String(text) => vec![text.clone()],
             Value::Array(items) => items
@@ -315,11 +319,11 @@ impl Context<'_> {
         let Some(texts) = texts else {
             // Without a claim there is nothing to hold a demand against, unless it is that there be none.
             if expect.wants_absence() {
-                return Ok(Outcome::one(true, claim_proof(pointer, found, expect)));
+                return Ok(Outcome::one(true, claim_proof(&pointer, found, expect)));
             }
             return Err(Reason::NotStated { what: format!("claim {pointer}") });
         };
-        Ok(Outcome::one(expect.holds(&texts), claim_proof(pointer, found, expect)))
+        Ok(Outcome::one(expect.holds(&texts), claim_proof(&pointer, found, expect)))
     }
 }
 

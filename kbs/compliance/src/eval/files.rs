@@ -8,6 +8,10 @@ use crate::finding::{Proof, Reason, Root, State};
 use crate::rule::{Absent, Target};
 use sealpod_evidence::node::NodePath;
 
+/// Most bytes and lines of all files that one rule reads together. Rules look at each line several times, so this bounds the work
+/// that a node can make; the longest that a real node has are audit rules and module lists, with a few thousand lines.
+const MAX_TOGETHER: usize = 1 << 20;
+const MAX_LINES: usize = 20_000;
 /// Longest excerpt of a file in a proof, in characters.
 const MAX_EXCERPT: usize = 160;
 
@@ -72,10 +76,18 @@ impl<'a> Context<'a> {
     pub(super) fn sources(&self, target: &Target) -> Result<Vec<Source<'a>>, Reason> {
         let node = self.node()?;
         let mut sources = Vec::new();
+        let (mut bytes, mut lines) = (0_usize, 0_usize);
         for path in self.paths(target)? {
-            if let Some(content) = node.content(&path)? {
-                sources.push(Source { path, content });
+            let Some(content) = node.content(&path)? else { continue };
+            bytes = bytes.saturating_add(content.bytes.len());
+            lines = lines.saturating_add(content.bytes.iter().filter(|byte| **byte == b'\n').count());
+            if bytes > MAX_TOGETHER || lines > MAX_LINES {
+                let problem = format!(
+                    "with the files read before, more than {MAX_TOGETHER} bytes or {MAX_LINES} lines"
+                );
+                return Err(Reason::Unreadable { path, problem });
             }
+            sources.push(Source { path, content });
         }
         Ok(sources)
     }

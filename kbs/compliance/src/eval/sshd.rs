@@ -7,13 +7,15 @@ use super::{Context, text};
 use crate::expect::Expect;
 use crate::finding::Reason;
 use crate::rule::Target;
-use sealpod_evidence::node::PathPattern;
+use sealpod_evidence::node::{NodePath, PathPattern};
 
 /// The configuration.
 const CONFIG: &str = "/etc/ssh/sshd_config";
 /// Most files of one configuration, and deepest `Include` (sshd's own limit is 16 deep).
 const MAX_FILES: usize = 64;
 const MAX_DEPTH: usize = 16;
+/// Most lines of all of them: a real configuration has a hundred.
+const MAX_LINES: usize = 20_000;
 
 /// One keyword and its value, and whether it stands in a `Match` block.
 struct Line {
@@ -89,6 +91,14 @@ impl<'a> Context<'a> {
                         self.read(reading, &file, matched.as_deref(), depth + 1)?;
                     }
                 } else {
+                    if reading.lines.len() == MAX_LINES {
+                        let problem = format!("more than {MAX_LINES} lines");
+                        let path = reading.sources.last().map(|source| source.path.clone());
+                        return Err(Reason::Unreadable {
+                            path: path.unwrap_or_else(NodePath::root),
+                            problem,
+                        });
+                    }
                     let (keyword, value) = (keyword.to_owned(), value.to_owned());
                     reading.lines.push(Line { keyword, value, source, matched: matched.clone() });
                 }

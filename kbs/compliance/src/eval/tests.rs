@@ -47,6 +47,25 @@ fn a_good_pod_passes_and_each_spoiled_claim_fails_its_item() {
 }
 
 #[test]
+fn each_platform_has_its_own_names_for_the_same_claims() {
+    let tdx =
+        json!({"td_attributes": {"debug": false, "migratable": false}, "measurement_description": "td"});
+    for (name, claims) in
+        [("tdx", tdx.clone()), ("az-tdx-vtpm", tdx), ("az-snp-vtpm", pod_claims()["snp"].clone())]
+    {
+        let mut all = pod_claims();
+        all.as_object_mut().unwrap().remove("snp");
+        all[name] = claims;
+        assert!(states(all.clone()).iter().all(|(_, state)| *state == State::Pass), "{name}");
+        if name.contains("tdx") {
+            all[name]["td_attributes"]["debug"] = json!(true);
+            let failed: Vec<_> = states(all).into_iter().filter(|(_, state)| *state != State::Pass).collect();
+            assert_eq!(failed, [("pod-1".to_owned(), State::Fail)], "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_profile_for_nodes_says_nothing_of_a_pod() {
     let text_of = |id: &str| builtin(id).map(str::to_owned);
     let text = builtin("cis-kubernetes-1.7.1-worker-l1").unwrap();

@@ -119,34 +119,51 @@ impl PamKind {
     }
 }
 
+/// JSON pointers of one claim under the names that it has for different platforms; the first that is there counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointers(pub Vec<String>);
+
+/// A text, or a list of texts that is not empty.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct OneOrMore;
+    impl<'de> serde::de::Visitor<'de> for OneOrMore {
+        type Value = Vec<String>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a text or a list of texts")
+        }
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<String>, E> {
+            Ok(vec![text.to_owned()])
+        }
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
+            let mut texts = Vec::new();
+            while let Some(text) = list.next_element()? {
+                texts.push(text);
+            }
+            Ok(texts)
+        }
+    }
+    let texts = deserializer.deserialize_any(OneOrMore)?;
+    if texts.is_empty() { Err(D::Error::custom("an empty list")) } else { Ok(texts) }
+}
+
 impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrMore;
-        impl<'de> serde::de::Visitor<'de> for OneOrMore {
-            type Value = Vec<String>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a path, @name, or a list of them")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<String>, E> {
-                Ok(vec![text.to_owned()])
-            }
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
-                let mut paths = Vec::new();
-                while let Some(path) = list.next_element()? {
-                    paths.push(path);
-                }
-                Ok(paths)
-            }
-        }
-        let paths = deserializer.deserialize_any(OneOrMore)?;
-        if paths.is_empty() {
-            return Err(D::Error::custom("no path at all"));
-        }
-        for path in &paths {
-            if !path.starts_with('@') {
-                path.parse::<sealpod_evidence::node::PathPattern>().map_err(D::Error::custom)?;
-            }
+        let paths = one_or_more(deserializer)?;
+        for path in paths.iter().filter(|path| !path.starts_with('@')) {
+            path.parse::<sealpod_evidence::node::PathPattern>().map_err(D::Error::custom)?;
         }
         Ok(Self(paths))
+    }
+}
+
+impl<'de> Deserialize<'de> for Pointers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let pointers = one_or_more(deserializer)?;
+        match pointers.iter().find(|pointer| !pointer.starts_with('/')) {
+            Some(other) => {
+                Err(D::Error::custom(format!("{other:?} is not a JSON pointer such as /ima/entries")))
+            }
+            None => Ok(Self(pointers)),
+        }
     }
 }

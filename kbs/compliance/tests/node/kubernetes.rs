@@ -78,7 +78,11 @@ pub fn kubeadm() -> NodeState {
         "KUBELET_KUBEADM_ARGS=\"--container-runtime-endpoint=unix:///run/containerd/containerd.sock\"\n",
     );
     node.file(CONFIG, 0o600, CONFIG_TEXT);
-    node.file(KUBECONFIG, 0o600, "apiVersion: v1\nkind: Config\n");
+    node.file(
+        KUBECONFIG,
+        0o600,
+        "apiVersion: v1\nkind: Config\nusers: [{user: {client-key-data: c2VjcmV0}}]\n",
+    );
     node.file(PROXY, 0o600, "apiVersion: v1\nkind: Config\n");
     node.file(CA, 0o600, "-----BEGIN CERTIFICATE-----\n");
     node
@@ -273,6 +277,27 @@ fn a_ca_elsewhere_is_followed() {
     let findings = sealpod_compliance::evaluate(&appraised, &worker_l1(), NOW);
     let first = findings.iter().find(|finding| finding.item == "4.1.7").unwrap();
     assert_eq!(first.reasons, [Reason::NotMeasured { path: path("/srv/pki/client-ca.pem") }]);
+}
+
+#[test]
+fn a_kubeconfig_is_never_sent_whatever_a_setting_calls_it() {
+    let secret = |node: &NodeState| {
+        let first = node.measure(&worker_l1(), &[]);
+        let more = sealpod_compliance::follow_up(&first.appraise(), &worker_l1());
+        let second = node.measure(&worker_l1(), &more);
+        let mut contents = first.contents.values().chain(second.contents.values());
+        contents.any(|content| String::from_utf8_lossy(content).contains("c2VjcmV0"))
+    };
+    assert!(!secret(&kubeadm()));
+    let mut node = kubeadm();
+    node.edit(DROP_IN, KUBECONFIG, "/srv/worker.kubeconfig");
+    let file = node.files.remove(&path(KUBECONFIG)).unwrap();
+    node.files.insert(path("/srv/worker.kubeconfig"), file);
+    assert!(!secret(&node));
+    assert_eq!(node.in_state(&worker_l1(), State::Pass).len(), 22);
+    node.edit(CONFIG, CA, "/srv/id_rsa");
+    node.file("/srv/id_rsa", 0o600, "c2VjcmV0");
+    assert!(!secret(&node));
 }
 
 #[test]

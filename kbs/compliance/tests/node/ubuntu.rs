@@ -164,6 +164,37 @@ fn a_verdict_about_another_file_than_the_measured_one_does_not_count() {
 }
 
 #[test]
+fn work_for_hostile_files_is_bounded() {
+    let problem = |change: fn(&mut NodeState), item: &str| {
+        let mut node = ufw_server();
+        change(&mut node);
+        let findings = node.findings(&l2());
+        let finding = findings.into_iter().find(|finding| finding.item == item).unwrap();
+        match &finding.reasons[..] {
+            [sealpod_compliance::Reason::Unreadable { problem, .. }, ..] => problem.clone(),
+            other => panic!("{item}: {other:?}"),
+        }
+    };
+    const RULES: &str = "/etc/audit/rules.d/60-many.rules";
+    let many = |n: &mut NodeState| {
+        n.file(RULES, 0o640, &"-w /a -p wa\n".repeat(20_001));
+    };
+    assert!(problem(many, "5.2.3.8").contains("20000 lines"));
+    let spread = |n: &mut NodeState| {
+        for part in 0..30 {
+            n.file(&format!("/etc/sysctl.d/{part}.conf"), 0o644, &"a=1\n".repeat(900));
+        }
+    };
+    assert!(problem(spread, "3.2.2").contains("20000 lines"), "all files of a rule count together");
+    let long = |n: &mut NodeState| {
+        n.file("/etc/sudoers.d/long", 0o440, &"x".repeat((1 << 20) - 10));
+    };
+    assert!(problem(long, "4.3.2").contains("1048576 bytes"));
+    let itself = |n: &mut NodeState| n.append("/etc/ssh/sshd_config", "Include sshd_config\n");
+    assert!(problem(itself, "4.2.7").contains("too many files"));
+}
+
+#[test]
 fn password_databases_and_keys_are_not_sent() {
     let sent = ufw_server().measure(&l2(), &[]);
     for content in sent.contents.values() {
