@@ -50,15 +50,29 @@ impl PcrBanks {
             |values: &BTreeMap<u8, Vec<u8>>| values.keys().fold(0_u32, |map, pcr| map | 1 << (pcr & 31));
         self.0.iter().map(|(hash, values)| PcrSelection { hash: *hash, bitmap: bitmap(values) }).collect()
     }
+}
 
-    /// The values that a quote's selections name, in the order in which the TPM hashes them; the first that is missing where one
-    /// is.
-    ///
-    /// # Errors
-    ///
-    /// The bank and the PCR that there is no value for.
-    pub fn selected(&self, selections: &[PcrSelection]) -> Result<Vec<&[u8]>, (HashAlg, u8)> {
-        let pcrs = selections.iter().flat_map(|bank| bank.pcrs().map(|pcr| (bank.hash, pcr)));
-        pcrs.map(|(bank, pcr)| self.get(bank, pcr).ok_or((bank, pcr))).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_value_is_there_once_and_as_long_as_its_bank_has_it() {
+        let mut banks = PcrBanks::default();
+        banks.insert(HashAlg::Sha256, 23, &[1; 32]).unwrap();
+        banks.insert(HashAlg::Sha1, 0, &[2; 20]).unwrap();
+        banks.insert(HashAlg::Sha1, 10, &[3; 20]).unwrap();
+        let twice = TpmError::Value { what: "a PCR given once", found: 10 };
+        assert_eq!(banks.insert(HashAlg::Sha1, 10, &[3; 20]), Err(twice));
+        let none = TpmError::Value { what: "a PCR given once", found: 24 };
+        assert_eq!(banks.insert(HashAlg::Sha1, 24, &[3; 20]), Err(none));
+        let size = TpmError::Size { what: "PCR value", expected: 48, found: 32 };
+        assert_eq!(banks.insert(HashAlg::Sha384, 0, &[0; 32]), Err(size));
+        assert_eq!(banks.get(HashAlg::Sha1, 10), Some(&[3; 20][..]));
+        assert_eq!((banks.get(HashAlg::Sha1, 1), banks.get(HashAlg::Sha512, 0)), (None, None));
+        assert_eq!(banks.banks().collect::<Vec<_>>(), [HashAlg::Sha1, HashAlg::Sha256]);
+        let of = |hash, bitmap| PcrSelection { hash, bitmap };
+        assert_eq!(banks.selections(), [of(HashAlg::Sha1, 0x401), of(HashAlg::Sha256, 1 << 23)]);
+        assert_eq!(banks.values(HashAlg::Sha1).map(|(pcr, _)| pcr).collect::<Vec<_>>(), [0, 10]);
     }
 }

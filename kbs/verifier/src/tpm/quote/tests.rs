@@ -147,6 +147,39 @@ fn ecdsa_is_taken_with_each_hash_on_both_curves() {
 }
 
 #[test]
+fn a_digest_is_over_any_pcrs_of_any_banks_in_the_order_of_the_quote() {
+    use sealpod_testkit::tpm::{Selection, Tpm, alg};
+    let tpm = Tpm::default();
+    let (sha1, sha256) = (tpm.pcrs.sha1, tpm.pcrs.sha256);
+    let values = [sha256[17].as_slice(), &sha256[23], &sha1[0], &sha1[10]].concat();
+    let attest = |selections| {
+        let pcr_digest = HashAlg::Sha384.digest(&[&values]).unwrap();
+        let made = sealpod_testkit::tpm::Attest { selections, pcr_digest, ..tpm.attest(b"", &[0]) };
+        Attest::parse(&made.to_bytes()).unwrap()
+    };
+    let banks = vec![Selection::of(alg::SHA256, &[17, 23]), Selection::of(alg::SHA1, &[0, 10])];
+    let value = |bank, pcr: u8| match bank {
+        HashAlg::Sha1 => sha1.get(usize::from(pcr)).map(<[u8; 20]>::as_slice),
+        HashAlg::Sha256 => sha256.get(usize::from(pcr)).map(<[u8; 32]>::as_slice),
+        _ => None,
+    };
+    let digest = |attest: &Attest, hash| pcr_digest(attest, hash, value).map_err(|error| error.check);
+    let refused = Err(Check::QuotePcrDigest);
+    let quote = attest(banks.clone());
+    assert_eq!(digest(&quote, HashAlg::Sha384), Ok(()));
+    // By the hash of the signing scheme, and no other; one that is not computed is no hash.
+    assert_eq!((digest(&quote, HashAlg::Sha256), digest(&quote, HashAlg::Sm3_256)), (refused, refused));
+    let swapped = attest(banks.iter().rev().cloned().collect());
+    assert_eq!(digest(&swapped, HashAlg::Sha384), refused);
+    assert_eq!(digest(&attest(vec![Selection::of(alg::SHA384, &[0])]), HashAlg::Sha384), refused);
+    let expected: [(HashAlg, &[u8]); 2] = [(HashAlg::Sha256, &[17, 23]), (HashAlg::Sha1, &[0, 10])];
+    assert_eq!(selection_of(&quote, &expected), Ok(()));
+    for other in [&expected[..1], &[expected[1], expected[0]], &[]] {
+        assert_eq!(selection_of(&quote, other).unwrap_err().check, Check::QuoteSelection);
+    }
+}
+
+#[test]
 fn rsapss_has_a_salt_as_long_as_the_digest_or_as_fits() {
     let long = hex::decode(RSAPSS_LONG_SALT).unwrap();
     let digest = Key::AkRsa.sign(sealpod_testkit::keys::Scheme::PssSha256, b"message");
