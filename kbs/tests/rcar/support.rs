@@ -62,6 +62,7 @@ impl Fixture {
         // TLS is judged by the client's own clock.
         init::init(&layout, &["localhost".to_owned()], SystemClock.now()).unwrap();
         std::fs::write(layout.resolve("root.der".as_ref()), pki::ark_der()).unwrap();
+        std::fs::write(layout.resolve("ask.der".as_ref()), pki::ask_der()).unwrap();
         let config = Config { dangerous_trust_test_root: Some("root.der".into()), ..config };
         let mut fixture = Self {
             layout,
