@@ -112,6 +112,40 @@ pub(crate) fn hint(der: &[u8]) -> Option<Hint> {
     }
 }
 
+/// Step 4 by a certificate (DER) whose chain is not at hand: it says that it is for the report's product, TCB and chip.
+///
+/// Proves nothing about who issued it; for tools that have no more.
+///
+/// # Errors
+///
+/// Those of [`report::certificate`], [`Check::CertificateSyntax`] and [`Check::CertificateName`].
+pub fn unendorsed_certificate(leaf: &[u8], report: &Report) -> Result<(), VerifyError> {
+    report::certificate(&unendorsed(leaf)?, report)
+}
+
+/// Step 5 by such a certificate: its key signed the report. Proves nothing about whose key that is.
+///
+/// # Errors
+///
+/// Those of [`report::signature`], [`Check::CertificateSyntax`] and [`Check::CertificateName`].
+pub fn unendorsed_signature(leaf: &[u8], report: &Report) -> Result<(), VerifyError> {
+    report::signature(&unendorsed(leaf)?, report)
+}
+
+/// A key that nobody vouches for. It never leaves this module.
+fn unendorsed(leaf: &[u8]) -> Result<VerifiedSnpKey, VerifyError> {
+    let leaf = Certificate::parse(leaf, &AMD)?;
+    let (product, vlek) = match (Role::of(leaf.issuer())?, Role::of(leaf.subject())?) {
+        (Role::Ask(product), Role::Vcek) => (product, false),
+        (Role::Asvk(product), Role::Vlek) => (product, true),
+        (issuer, _) => {
+            let expected = "a VCEK issued by an ASK, or a VLEK issued by an ASVK";
+            return Err(VerifyError::new(Check::CertificateName, expected, format!("{issuer:?}")));
+        }
+    };
+    leaf::key(&leaf, product, vlek, false, leaf.window())
+}
+
 /// Which check a report fails that is not well formed.
 pub fn report_error(error: &ReportError) -> VerifyError {
     let check = match error {

@@ -7,7 +7,7 @@ use crate::hash::extend;
 use crate::parts::tpm::Pcrs;
 use crate::reference::ReferenceValues;
 use sealpod_evidence::bytes::{HexArray, Sha256Digest};
-use sealpod_evidence::rcar::PCR_INITDATA;
+use sealpod_evidence::rcar::{PCR_INITDATA, PcrValue};
 use sealpod_evidence::reference_values::{BootEvent, BootReference, PCR_PLATFORM};
 use sealpod_evidence::tcg2::{ALG_SHA256, BootLog, Event, event_type_name};
 
@@ -93,27 +93,46 @@ pub fn pcr(index: u8, quoted: &[u8], replayed: &[u8]) -> Result<(), VerifyError>
     Err(VerifyError::new(Check::BootLogReplay, expected, found))
 }
 
+/// PCR 8 is what the boot left, `booted`, extended once with the digest of initdata.
+///
+/// # Errors
+///
+/// [`Check::InitdataPcr`].
+pub fn initdata_pcr(quoted: PcrValue, booted: PcrValue, initdata: Sha256Digest) -> Result<(), VerifyError> {
+    let HexArray(mut value) = booted;
+    extend(&mut value, &initdata.0);
+    if quoted == HexArray(value) {
+        return Ok(());
+    }
+    let expected = format!("PCR {PCR_INITDATA} = {}, extended with initdata {initdata}", HexArray(value));
+    Err(VerifyError::new(Check::InitdataPcr, expected, quoted))
+}
+
+/// The events of PCR 0 to 9 are exactly those of an accepted boot, which covers the ACPI tables or is taken by name without. Proves
+/// nothing of a log that does not replay to a quote.
+///
+/// # Errors
+///
+/// [`Check::BootLogReplay`] where an event has no SHA-256 digest, [`Check::BootReference`], [`Check::UnmeasuredAcpi`].
+pub fn reference<'r>(
+    log: &BootLog<'_>,
+    reference: &'r ReferenceValues,
+) -> Result<&'r BootReference, VerifyError> {
+    let (events, _) = replay(log)?;
+    accepted(&events, reference.boots())
+}
+
 /// The quoted values are those of the log and of initdata.
 fn compare(quoted: &Pcrs, initdata: Sha256Digest, pcrs: &[[u8; 32]; BOOT_PCRS]) -> Result<(), VerifyError> {
-    let mut extended = None;
+    let mut booted = HexArray([0; 32]);
     for (index, value) in (0_u8..).zip(pcrs) {
         if index == PCR_INITDATA {
-            let mut value = *value;
-            extend(&mut value, &initdata.0);
-            extended = Some(HexArray(value));
+            booted = HexArray(*value);
         } else {
             pcr(index, &quoted.get(index).0, value)?;
         }
     }
-    let quoted = quoted.get(PCR_INITDATA);
-    match extended {
-        Some(value) if value == quoted => Ok(()),
-        value => {
-            let value = value.map(|value| value.to_string()).unwrap_or_default();
-            let expected = format!("PCR {PCR_INITDATA} = {value}, extended with initdata {initdata}");
-            Err(VerifyError::new(Check::InitdataPcr, expected, quoted))
-        }
-    }
+    initdata_pcr(quoted.get(PCR_INITDATA), booted, initdata)
 }
 
 /// Where a boot first differs from an accepted one.
