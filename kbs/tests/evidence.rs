@@ -1,5 +1,6 @@
 //! `evidence inspect|verify|explain|learn`: what the program prints, what it refuses and how it ends.
 
+use sealpod_testkit::keys::Key;
 use sealpod_testkit::{Bundle, pki, report};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -282,6 +283,47 @@ fn a_check_is_explained_by_its_name() {
     );
 }
 
+#[test]
+fn what_can_be_held_against_a_certificate_is_though_its_chain_is_missing() {
+    let files = Files::new();
+    let (report, _) = report_and_chain(&files);
+    let time = ["--time", "@1780300800"];
+    let own = files.put("own.der", pki::vcek_der());
+    let (code, value) = json(&[&["verify", &report, "--chain", &own], &time[..]].concat());
+    assert_eq!(code, 0);
+    let signed =
+        value["steps"].as_array().unwrap().iter().find(|step| step["name"] == "report-signature").unwrap();
+    assert!(signed["found"].as_str().unwrap().contains("not verified"), "{signed}");
+    assert!(value["notes"].to_string().contains("anybody may have issued it"));
+    // Another chip's certificate, and one of another TCB.
+    let mut other = pki::Certificate { key: Key::ForeignVcek, ..pki::Certificate::vcek() };
+    let foreign = files.put("foreign.der", other.to_der());
+    other = pki::Certificate::vcek();
+    other.vek.as_mut().unwrap().tcb.microcode ^= 1;
+    let newer = files.put("newer.der", other.to_der());
+    for (certificate, check) in [(&foreign, "report-signature"), (&newer, "certificate-tcb")] {
+        let (code, value) = json(&[&["verify", &report, "--chain", certificate], &time[..]].concat());
+        assert_eq!(code, 1);
+        assert!(
+            value["steps"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|step| step["name"] == check && step["status"] == "fail"),
+            "{value:#}"
+        );
+    }
+    // An ASK that did not sign it shows that without an ARK.
+    let mut tampered = pki::vcek_der().to_vec();
+    let last = tampered.len() - 1;
+    tampered[last] ^= 1;
+    let tampered = files.put("tampered.der", tampered);
+    let ask = files.put("ask.der", pki::ask_der());
+    let (code, value) = json(&[&["verify", &tampered, "--chain", &ask], &time[..]].concat());
+    assert_eq!(code, 1, "{value:#}");
+    assert_eq!(json(&[&["verify", &report, "--chain", &tampered, &ask], &time[..]].concat()).0, 1);
+}
+
 /// A bundle as a guest sends it, and what is needed to judge it.
 fn bundle(files: &Files) -> (String, Vec<String>) {
     let mut bundle = Bundle::valid();
@@ -427,4 +469,105 @@ fn no_broker_is_needed_and_none_is_touched() {
     let (code, ..) = told(&["inspect", &report, "--dir", directory.to_str().unwrap()]);
     assert_eq!(code, 0);
     assert!(!directory.exists());
+}
+
+/// A bundle of a TD or of an Azure guest, with everything that is needed to judge it.
+fn other_bundle(
+    files: &Files,
+    attestation: &kbs_types::Attestation,
+    reference: &sealpod_evidence::reference_values::ReferenceDocument,
+    policy: &str,
+) -> (String, Vec<String>) {
+    let body = files.put("body.json", serde_json::to_vec(attestation).unwrap());
+    let amd = files.put("amd.der", [pki::ask_der(), pki::ark_der()].concat());
+    let roots = files.put("ark.der", pki::ark_der());
+    let intel = files.put("intel.der", sealpod_testkit::tdx::IntelCertificate::root().to_der());
+    let collateral = files.put("collateral.json", sealpod_testkit::tdx::Collateral::valid().to_json());
+    let reference = files.put("reference.json", serde_json::to_vec(reference).unwrap());
+    let policy = files.put("policy.toml", policy);
+    let list = [
+        "--chain",
+        &amd,
+        "--dangerous-trust-root",
+        &roots,
+        &intel,
+        "--collateral",
+        &collateral,
+        "--policy",
+        &reference,
+        &policy,
+        "--time",
+        "@1780300800",
+    ];
+    (body, list.map(str::to_owned).to_vec())
+}
+
+#[track_caller]
+fn passes(value: &Value, names: &[&str]) {
+    let steps = value["steps"].as_array().unwrap();
+    let of = |status: &str| -> Vec<&str> {
+        steps.iter().filter(|s| s["status"] == status).map(|s| s["name"].as_str().unwrap()).collect()
+    };
+    assert!(of("fail").is_empty(), "{:#}", value["steps"]);
+    for name in names {
+        assert!(of("pass").contains(name), "{name}: {:?}", of("pass"));
+    }
+}
+
+#[test]
+fn a_bundle_of_a_td_is_judged_step_by_step() {
+    let files = Files::new();
+    let bundle = sealpod_testkit::tdx::TdxBundle::valid();
+    let (body, list) = other_bundle(&files, &bundle.seal().attestation(), &bundle.reference(), "");
+    let (code, value) = json(&[&["verify", &body], &options(&list)[..]].concat());
+    passes(
+        &value,
+        &[
+            "body",
+            "certificate-signature",
+            "collateral-signature",
+            "qe-report-signature",
+            "tcb-status",
+            "report-signature",
+            "report-data",
+            "launch-digest",
+            "host-data",
+            "boot-log-replay",
+            "workload-replay",
+            "foreign-file",
+        ],
+    );
+    assert_eq!((code, &value["facts"]["primary"]), (0, &"tdx-quote".into()));
+}
+
+#[test]
+fn a_bundle_of_an_azure_guest_is_judged_step_by_step() {
+    let files = Files::new();
+    let vtpm = [
+        "runtime-data",
+        "runtime-user-data",
+        "quote-nonce",
+        "quote-signature",
+        "boot-log-replay",
+        "initdata-pcr",
+        "boot-reference",
+        "ima-replay",
+        "foreign-file",
+        "workload-replay",
+    ];
+    for (bundle, kind) in [
+        (sealpod_testkit::azure::AzureBundle::snp(), "az-snp-vtpm"),
+        (sealpod_testkit::azure::AzureBundle::tdx(), "az-tdx-vtpm"),
+    ] {
+        let attestation = bundle.seal().attestation();
+        let (body, list) = other_bundle(&files, &attestation, &bundle.reference(), "");
+        let (code, value) = json(&[&["verify", &body], &options(&list)[..]].concat());
+        passes(&value, &vtpm);
+        assert_eq!((code, &value["facts"]["primary"]), (0, &kind.into()), "{value:#}");
+        // The wire evidence by itself is recognised too.
+        let wire = files.put("wire.json", attestation.tee_evidence.primary_evidence.to_string());
+        let (code, value) = json(&[&["verify", &wire], &options(&list)[..]].concat());
+        passes(&value, &["runtime-data", "quote-signature", "report-signature"]);
+        assert_eq!((code, &value["kind"]), (0, &kind.into()));
+    }
 }

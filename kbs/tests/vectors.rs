@@ -392,6 +392,63 @@ fn a_test_root_is_trusted_only_where_the_user_says_so() {
 }
 
 #[test]
+fn the_program_gives_the_same_verdicts() {
+    let Some(vectors) = Vectors::load() else { return };
+    let path = |name: &str| vectors.root.join(name).to_str().unwrap().to_owned();
+    let chain = path("certs/virtee__sev/cert_chain_milan");
+    for (arguments, code) in [
+        (
+            vec![
+                path("snp/virtee__sev/report_milan.hex"),
+                "--chain".to_owned(),
+                path("snp/virtee__sev/vcek_milan.der"),
+                chain.clone(),
+            ],
+            0,
+        ),
+        (
+            vec![
+                path("snp/confidential-containers__trustee/test-vcek-invalid-new.der"),
+                "--chain".to_owned(),
+                chain.clone(),
+            ],
+            1,
+        ),
+        (
+            vec![
+                path("snp/google__go-sev-guest/attestation.bin"),
+                "--chain".to_owned(),
+                path("snp/google__go-sev-guest/vcek.testcer"),
+                chain,
+            ],
+            1,
+        ),
+        (vec![path("tcg2-eventlog/kgoldman__ibmtss/p511.log")], 0),
+        (vec![path("tcg2-eventlog/google__go-eventlog/linux_tpm12.json")], 1),
+        (vec![path("ima/keylime__rust-keylime/invalid_ima_log.txt")], 2),
+        (
+            vec![
+                path("ima/kgoldman__ibmtss/sha256.log"),
+                "--pcrs".to_owned(),
+                path("ima/kgoldman__ibmtss/imakvtpcr10.txt"),
+            ],
+            0,
+        ),
+    ] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_sealpod-kbs"))
+            .args(["evidence", "verify"])
+            .args(&arguments)
+            .args(["--time", NOW, "--json"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let verdict = ["verified", "refused", "unreadable"][usize::try_from(code).unwrap()];
+        assert_eq!(value["verdict"], verdict, "{arguments:?}");
+    }
+}
+
+#[test]
 fn nothing_panics_on_a_file_that_is_cut_or_changed() {
     let Some(vectors) = Vectors::load() else { return };
     for entry in &vectors.entries {

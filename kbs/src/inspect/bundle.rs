@@ -3,22 +3,26 @@
 //! The steps are those of [`sealpod_verifier::verify`], one by one. What the broker alone can do, opening the cookie and checking
 //! the activated credential, stays undone here, so no set of steps that hold makes a bundle one that a broker would take.
 
+mod additional;
+mod owner;
+
 use super::given::Given;
+use super::machine::{self, Read};
 use super::outcome::Appraisal;
-use super::piece::{ImaForm, Kind, Piece, TpmQuote};
+use super::piece::{Kind, Pcrs, Piece};
 use super::recognise::recognise;
 use super::tree::{Node, Tone};
-use super::{machine, pcrs};
-use sealpod_evidence::binding::Bound;
+use additional::Additional;
+use sealpod_evidence::binding::{Bound, QUOTE_NONCE_LEN};
 use sealpod_evidence::bytes::HexArray;
 use sealpod_evidence::cel;
 use sealpod_evidence::initdata::Initdata;
 use sealpod_evidence::rcar::protocol::Attestation;
-use sealpod_evidence::rcar::{AdditionalEvidence, PCR_WORKLOAD, TpmEvidence};
+use sealpod_evidence::rcar::{PCR_INITDATA, PCR_WORKLOAD, PcrValue, TpmEvidence};
 use sealpod_evidence::snp::report::Report;
 use sealpod_evidence::tpm::{HashAlg, Public};
 use sealpod_evidence::workload::WorkloadEvent;
-use sealpod_verifier::{Check, VerifyError, parse_body, snp, tpm, workload};
+use sealpod_verifier::{Check, VerifyError, parse_body, snp, tdx, tpm, workload};
 use serde_json::Value;
 
 /// Appraise the bundle of a piece into `out`.
@@ -37,26 +41,26 @@ pub(super) fn appraise(piece: &Piece, given: &Given, out: &mut Appraisal) {
     out.ran(Check::Body, "the body of an /attest request", Ok(format!("{} bytes", body.len())));
     let Some(bound) = bound(&attestation, out) else { return };
     let text = &attestation.tee_evidence.additional_evidence;
-    let additional = additional(text, out);
+    let additional = Additional::read(text, out);
     let Some(mut inner) = primary(&attestation.tee_evidence.primary_evidence, out) else { return };
-    if let Some(tpm) = &additional {
-        add_tpm(tpm, &mut inner);
-    }
-    let report_data = bound.report_data(text);
-    let challenges =
-        machine::Challenges { report: Some(report_data.to_vec()), quote: Some(bound.quote_nonce().to_vec()) };
-    let read = machine::appraise(&inner, given, &challenges, out);
-    out.not_run(
-        Check::ChallengeNonce,
-        "an unexpired challenge of the broker's",
-        "the broker's cookie, which only the broker can open",
-    );
-    let initdata = initdata(&attestation, read.snp.as_ref(), out);
-    if let Some(evidence) = &additional {
+    additional.add_to(&mut inner);
+    let report_data = bound.report_data(text).to_vec();
+    // A paravisor's quote stands for the report: it answers for the additional evidence too.
+    let quote = match inner.hcl {
+        Some(_) => report_data.get(..QUOTE_NONCE_LEN).map(<[u8]>::to_vec),
+        None => Some(bound.quote_nonce().to_vec()),
+    };
+    let read =
+        machine::appraise(&inner, given, &machine::Challenges { report: Some(report_data), quote }, out);
+    let needs = "the broker's cookie, which only the broker can open";
+    out.not_run(Check::ChallengeNonce, "an unexpired challenge of the broker's", needs);
+    let initdata = initdata(&attestation, &inner, &read, out);
+    if let Additional::Tpm(evidence) = &additional {
         keys(evidence, out);
         svsm(evidence, &bound, read.snp.as_ref(), out);
-        containers(evidence, initdata.as_ref(), out);
     }
+    containers(&additional, &inner, &read, initdata.as_ref(), out);
+    owner::appraise(&inner, given, &read, initdata.as_ref(), out);
     out.note("A bundle is judged here step by step. Only the broker that gave the challenge can release anything for it.");
 }
 
@@ -98,29 +102,6 @@ fn bound<'a>(attestation: &'a Attestation, out: &mut Appraisal) -> Option<Bound<
     }
 }
 
-/// sealpod's vTPM evidence, if it is that.
-fn additional(text: &str, out: &mut Appraisal) -> Option<TpmEvidence> {
-    let expected = "sealpod's vTPM evidence, one \"tpm\"";
-    if text.is_empty() {
-        out.not_run(
-            Check::AdditionalEvidence,
-            expected,
-            "a guest that sends it: this is plain Confidential Containers evidence",
-        );
-        return None;
-    }
-    match serde_json::from_str::<AdditionalEvidence>(text) {
-        Ok(evidence) => {
-            out.ran(Check::AdditionalEvidence, expected, Ok(format!("version {}", evidence.tpm.version)));
-            Some(evidence.tpm)
-        }
-        Err(error) => {
-            out.failed(VerifyError::new(Check::AdditionalEvidence, expected, error));
-            None
-        }
-    }
-}
-
 /// The TEE's own evidence, in any form that is recognised.
 fn primary(value: &Value, out: &mut Appraisal) -> Option<Piece> {
     // `evidence` around it, so that what is inside is told apart by its own members.
@@ -142,38 +123,17 @@ fn primary(value: &Value, out: &mut Appraisal) -> Option<Piece> {
     }
 }
 
-fn add_tpm(tpm: &TpmEvidence, piece: &mut Piece) {
-    let mut values = super::piece::Pcrs::new();
-    for (bank, of) in &tpm.pcrs {
-        for (index, text) in of {
-            if let (Some(bank), Ok(value)) = (HashAlg::from_name(bank), hex::decode(text)) {
-                // A value of the wrong length is missing then, which the quote's digest shows.
-                let _ = pcrs::insert(&mut values, Some(bank), u64::from(*index), value);
-            }
-        }
-    }
-    piece.tpm_quotes.push(TpmQuote {
-        message: tpm.quote.message.0.clone(),
-        signature: Some(tpm.quote.signature.0.clone()),
-        pcrs: values,
-        nonce: None,
-    });
-    piece.ak = Some(tpm.ak_public.0.clone());
-    piece.boot_log = Some(tpm.boot_log.0.clone()).filter(|log| !log.is_empty());
-    piece.ima_log = Some((tpm.ima_log.data.0.clone(), ImaForm::Binary)).filter(|(log, _)| !log.is_empty());
-}
-
-/// Steps 1 and 8: initdata, and that the host gave its digest at launch.
-fn initdata(attestation: &Attestation, report: Option<&Report>, out: &mut Appraisal) -> Option<Initdata> {
+/// Steps 1, 8 and 12: initdata, and that the launch or PCR 8 says that it is this guest's.
+fn initdata(attestation: &Attestation, inner: &Piece, read: &Read, out: &mut Appraisal) -> Option<Initdata> {
     let expected = "initdata 0.1.0 with sealpod's policy";
-    let Some(sent) = &attestation.init_data else {
-        out.failed(VerifyError::new(Check::InitdataSyntax, expected, "none"));
-        return None;
-    };
-    let initdata = match Initdata::parse(&sent.body) {
+    let sent = attestation
+        .init_data
+        .as_ref()
+        .map(|sent| Initdata::parse(&sent.body).map_err(|error| error.to_string()));
+    let initdata = match sent.unwrap_or_else(|| Err("none".to_owned())) {
         Ok(initdata) => initdata,
-        Err(error) => {
-            out.failed(VerifyError::new(Check::InitdataSyntax, expected, error));
+        Err(found) => {
+            out.failed(VerifyError::new(Check::InitdataSyntax, expected, found));
             return None;
         }
     };
@@ -187,11 +147,28 @@ fn initdata(attestation: &Attestation, report: Option<&Report>, out: &mut Apprai
         node.field("Container allowed", format!("{rule:?}"));
     }
     out.tree.push(node);
-    if let Some(report) = report {
+    if let Some(report) = read.snp.as_ref() {
         let result = snp::launch::host_data(report, initdata.digest());
         out.ran(Check::HostData, "HOST_DATA that is the digest of this initdata", result.map(|()| "it is"));
     }
+    let td_quote = inner.intel_quote.as_deref().filter(|_| inner.hcl.is_none());
+    if let Some(Ok(quote)) = td_quote.map(tdx::parse)
+        && let Some(td) = quote.td()
+    {
+        let result = tdx::config_id(td, &tdx::initdata_digest(&initdata), &initdata.digest());
+        out.ran(Check::HostData, "MRCONFIGID that is the digest of this initdata", result.map(|()| "it is"));
+    }
+    let quoted = sha256_pcr(&read.quoted, PCR_INITDATA);
+    if let (Some(quoted), Some(booted)) = (quoted, &read.booted) {
+        let booted = sha256_pcr(&booted.pcrs, PCR_INITDATA).unwrap_or(HexArray([0; 32]));
+        let result = tpm::boot::initdata_pcr(quoted, booted, initdata.digest());
+        out.ran(Check::InitdataPcr, "PCR 8 extended once with this initdata", result.map(|()| "it is"));
+    }
     Some(initdata)
+}
+
+fn sha256_pcr(pcrs: &Pcrs, index: u8) -> Option<PcrValue> {
+    pcrs.get(&HashAlg::Sha256)?.get(&index)?.as_slice().try_into().ok().map(HexArray)
 }
 
 /// Step 10, but for the credential.
@@ -250,15 +227,19 @@ fn svsm(evidence: &TpmEvidence, bound: &Bound<'_>, primary: Option<&Report>, out
 }
 
 /// Step 15.
-fn containers(evidence: &TpmEvidence, initdata: Option<&Initdata>, out: &mut Appraisal) {
-    let records = match cel::parse(&evidence.workload_log.0) {
+fn containers(
+    additional: &Additional,
+    inner: &Piece,
+    read: &Read,
+    initdata: Option<&Initdata>,
+    out: &mut Appraisal,
+) {
+    let Some(log) = additional.workload_log() else { return };
+    let records = match cel::parse(log) {
         Ok(records) => records,
         Err(error) => {
-            return out.failed(VerifyError::new(
-                Check::WorkloadLogSyntax,
-                "CEL records as sealpod writes them",
-                error,
-            ));
+            let expected = "CEL records as sealpod writes them";
+            return out.failed(VerifyError::new(Check::WorkloadLogSyntax, expected, error));
         }
     };
     let mut node = Node::with("Workload log", format!("{} records", records.len()));
@@ -269,24 +250,7 @@ fn containers(evidence: &TpmEvidence, initdata: Option<&Initdata>, out: &mut App
         };
     }
     out.tree.push(node);
-    let quoted = evidence
-        .pcrs
-        .get("sha256")
-        .and_then(|bank| bank.get(&PCR_WORKLOAD))
-        .and_then(|text| text.parse().ok());
-    match quoted {
-        Some(quoted) => {
-            let result = workload::replay(&records, quoted);
-            out.ran(
-                Check::WorkloadReplay,
-                "records that replay to PCR 13",
-                result.map(|()| format!("{} do", records.len())),
-            );
-        }
-        None => {
-            out.not_run(Check::WorkloadReplay, "records that replay to PCR 13", "PCR 13 of the SHA-256 bank")
-        }
-    }
+    workload_replay(additional, inner, read, initdata, &records, out);
     if let Some(initdata) = initdata {
         let result = workload::allowed(&records, initdata);
         let expected = "only containers that initdata allows";
@@ -298,6 +262,36 @@ fn containers(evidence: &TpmEvidence, initdata: Option<&Initdata>, out: &mut App
     }
 }
 
+fn workload_replay(
+    additional: &Additional,
+    inner: &Piece,
+    read: &Read,
+    initdata: Option<&Initdata>,
+    records: &[cel::Record],
+    out: &mut Appraisal,
+) {
+    let found = format!("{} records do", records.len());
+    if let Additional::Td(..) = additional {
+        let expected = "records that replay to RTMR3, initdata first";
+        let quote = inner.intel_quote.as_deref().and_then(|bytes| tdx::parse(bytes).ok());
+        match (quote.as_ref().and_then(|quote| quote.td()), initdata) {
+            (Some(td), Some(initdata)) => {
+                let result = tdx::workload_log(td, &tdx::initdata_digest(initdata), records);
+                out.ran(Check::WorkloadReplay, expected, result.map(|()| found));
+            }
+            _ => out.not_run(Check::WorkloadReplay, expected, "a TD quote and initdata that parse"),
+        }
+        return;
+    }
+    let expected = "records that replay to PCR 13";
+    match sha256_pcr(&read.quoted, PCR_WORKLOAD) {
+        Some(quoted) => {
+            out.ran(Check::WorkloadReplay, expected, workload::replay(records, quoted).map(|()| found));
+        }
+        None => out.not_run(Check::WorkloadReplay, expected, "PCR 13 of the SHA-256 bank, quoted"),
+    }
+}
+
 /// What a bundle's parts are, for `learn`.
 pub(super) fn parts(piece: &Piece) -> Option<Piece> {
     let (body, _) = piece.bundle.as_ref()?;
@@ -305,10 +299,8 @@ pub(super) fn parts(piece: &Piece) -> Option<Piece> {
     let mut inner =
         recognise("primary evidence", attestation.tee_evidence.primary_evidence.to_string().as_bytes(), None)
             .ok()?;
-    if let Ok(evidence) =
-        serde_json::from_str::<AdditionalEvidence>(&attestation.tee_evidence.additional_evidence)
-    {
-        add_tpm(&evidence.tpm, &mut inner);
+    if let Ok((additional, _)) = Additional::parse(&attestation.tee_evidence.additional_evidence) {
+        additional.add_to(&mut inner);
     }
     inner.kind = Kind::Bundle;
     inner.files.clone_from(&piece.files);

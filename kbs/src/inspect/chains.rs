@@ -101,6 +101,9 @@ fn one(der: &[u8], all: &[Vec<u8>], given: &Given, out: &mut Appraisal) {
     if certificates::vek(der).is_some() {
         return match snp::missing(der, all) {
             Some(missing) => {
+                if let Err(error) = links(der, all, given) {
+                    return out.failed(error);
+                }
                 alone(der, Vendor::Amd, &subject, given, out);
                 out.not_run(Check::ChainIncomplete, expected, format!("--chain with {missing}"));
             }
@@ -190,6 +193,11 @@ fn path(der: &[u8], all: &[Vec<u8>], vendor: Vendor, given: &Given, subject: &st
         }
         Err(error) => out.failed(error),
     }
+}
+
+/// The links of an AMD chain that are at hand: each certificate is signed by the next, as far as they go.
+pub(super) fn links(leaf: &[u8], all: &[Vec<u8>], given: &Given) -> Result<(), VerifyError> {
+    climb(leaf, all, Vendor::Amd, given).map(drop)
 }
 
 enum Climbed {

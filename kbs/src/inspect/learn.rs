@@ -44,6 +44,13 @@ pub fn learn(pieces: &[Piece]) -> Option<Proposal> {
         if let Some(initdata) = bundle::initdata_of(piece) {
             let description = format!("initdata in {source}");
             proposal.document.initdata.push(InitdataReference { sha256: initdata.digest(), description });
+            for rule in &initdata.policy().containers {
+                let description = format!("container image of {source}: move its files here");
+                let set = FileSet { image: Some(rule.spec.image), description, files: BTreeMap::new() };
+                if !proposal.document.files.iter().any(|known| known.image == set.image) {
+                    proposal.document.files.push(set);
+                }
+            }
         }
         let inner = bundle::parts(piece);
         proposal.add(inner.as_ref().unwrap_or(piece), &source);

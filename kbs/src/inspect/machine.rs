@@ -18,10 +18,14 @@ pub(super) struct Challenges {
 }
 
 /// What later steps go on with.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Read {
     /// The SNP report, where there is one by itself.
     pub snp: Option<Report>,
+    /// What the boot log replays to.
+    pub booted: Option<Replayed>,
+    /// Values that a quote covers.
+    pub quoted: Pcrs,
 }
 
 /// Appraise all parts of a piece.
@@ -57,7 +61,7 @@ pub(super) fn appraise(piece: &Piece, given: &Given, challenges: &Challenges, ou
     let booted = logs(piece, given, &quoted, out);
     let values = values(piece, given, &quoted);
     ima::appraise(piece, given, &values, booted.as_ref(), out);
-    read
+    Read { booted, quoted: quoted.pcrs, ..read }
 }
 
 /// Values that logs are held against: those that a quote covers, or else those given.

@@ -5,7 +5,7 @@ mod view;
 
 use super::certificates::{self, VekFacts};
 use super::given::Given;
-use super::outcome::Appraisal;
+use super::outcome::{Appraisal, Status};
 use super::piece::Piece;
 use super::tree::{Node, Tone};
 use sealpod_evidence::bytes::HexArray;
@@ -50,7 +50,13 @@ pub(super) fn appraise(piece: &Piece, given: &Given, out: &mut Appraisal) -> Opt
     if let Some((der, _)) = &vek {
         out.tree.push(certificates::tree(der, given.now));
     }
-    with_key(&report, key.as_ref(), out);
+    let leaf = leaf(piece, vek.as_ref().map(|(der, _)| der.as_slice()));
+    match (&key, leaf) {
+        (None, Some(leaf)) if !out.has(Check::CertificateSyntax, Status::Fail) => {
+            unendorsed(&report, &leaf, out)
+        }
+        (key, _) => with_key(&report, key.as_ref(), out),
+    }
     fields(&report, key.as_ref(), product, given, out);
     bound(&report, given, out);
     launched(&report, given, out);
@@ -112,6 +118,11 @@ fn endorse(
         return None;
     };
     if let Some(missing) = missing(leaf, certificates) {
+        // The links that are there have to hold all the same.
+        if let Err(error) = super::chains::links(leaf, certificates, given) {
+            out.failed(error);
+            return None;
+        }
         out.not_run(Check::ChainIncomplete, expected, format!("--chain with {missing}"));
         return None;
     }
@@ -206,6 +217,23 @@ fn with_key(report: &Report, key: Option<&VerifiedSnpKey>, out: &mut Appraisal) 
     out.ran(Check::CertificateTcb, tcb, snp::report::certificate(key, report).map(|()| found));
     let found = "ECDSA P-384 with SHA-384 verifies";
     out.ran(Check::ReportSignature, signed, snp::report::signature(key, report).map(|()| found));
+}
+
+/// The certificate that is held against the report: the host's table goes first.
+fn leaf(piece: &Piece, vek: Option<&[u8]>) -> Option<Vec<u8>> {
+    let table = CertTable::parse(piece.certificate_table.as_deref().unwrap_or_default()).ok()?;
+    table.get(Guid::VCEK).or_else(|| table.get(Guid::VLEK)).or(vek).map(<[u8]>::to_vec)
+}
+
+/// Steps 4 and 5 by a certificate whose chain does not hold or is not at hand: they show whether the two belong together.
+fn unendorsed(report: &Report, leaf: &[u8], out: &mut Appraisal) {
+    let expected = "a certificate of the report's product, TCB and chip";
+    let found = "it says so, and its chain was not verified";
+    out.ran(Check::CertificateTcb, expected, snp::unendorsed_certificate(leaf, report).map(|()| found));
+    let expected = "a signature by the certificate's key over the raw report";
+    let found = "verifies, by a certificate whose chain was not verified";
+    out.ran(Check::ReportSignature, expected, snp::unendorsed_signature(leaf, report).map(|()| found));
+    out.note("The chain of the signing key's certificate was not verified: anybody may have issued it.");
 }
 
 /// Step 6.

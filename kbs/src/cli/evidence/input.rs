@@ -133,7 +133,9 @@ impl Options {
         }
         for path in &self.policy {
             let bytes = bounded(path)?;
-            let text = text::of(&bytes).ok_or_else(|| refused(path, "it is no text"))?;
+            let text = text::of(&bytes)
+                .or_else(|| bytes.is_empty().then(String::new))
+                .ok_or_else(|| refused(path, "it is no text"))?;
             given.set_policy(&text).map_err(|found| refused(path, &found))?;
         }
         for path in &self.dangerous_trust_root {

@@ -51,10 +51,10 @@ const PCRS_HASH: u64 = 1;
 const PCRS_VALUES: u64 = 2;
 
 fn protobuf(bytes: &[u8]) -> Option<Piece> {
-    let fields = Fields(bytes).collect::<Option<Vec<_>>>()?;
+    let all = fields(bytes)?;
     let mut piece = Piece::new(Kind::TpmQuote);
     piece.form.push("go-tpm-tools protobuf".to_owned());
-    for (number, value) in fields {
+    for (number, value) in all {
         match (number, value) {
             (ATTESTATION_AK, Value::Bytes(key)) => piece.ak = Some(key.to_vec()),
             (ATTESTATION_QUOTES, Value::Bytes(quote)) => piece.tpm_quotes.push(quote_message(quote)?),
@@ -73,7 +73,7 @@ fn protobuf(bytes: &[u8]) -> Option<Piece> {
 
 fn quote_message(bytes: &[u8]) -> Option<TpmQuote> {
     let mut quote = TpmQuote::default();
-    for (number, value) in Fields(bytes).collect::<Option<Vec<_>>>()? {
+    for (number, value) in fields(bytes)? {
         match (number, value) {
             (QUOTE_MESSAGE, Value::Bytes(message)) => quote.message = message.to_vec(),
             (QUOTE_SIGNATURE, Value::Bytes(signature)) => quote.signature = Some(signature.to_vec()),
@@ -85,18 +85,18 @@ fn quote_message(bytes: &[u8]) -> Option<TpmQuote> {
 }
 
 fn pcrs_message(bytes: &[u8], pcrs: &mut Pcrs) -> Option<()> {
-    let fields = Fields(bytes).collect::<Option<Vec<_>>>()?;
-    let hash = fields.iter().find_map(|(number, value)| match value {
+    let all = fields(bytes)?;
+    let hash = all.iter().find_map(|(number, value)| match value {
         Value::Number(id) if *number == PCRS_HASH => HashAlg::from_id(u16::try_from(*id).ok()?),
         _ => None,
     })?;
-    for (number, value) in &fields {
+    for (number, value) in &all {
         let Value::Bytes(entry) = value else { continue };
         if *number != PCRS_VALUES {
             continue;
         }
         let (mut index, mut digest) = (0, None);
-        for (number, value) in Fields(entry).collect::<Option<Vec<_>>>()? {
+        for (number, value) in fields(entry)? {
             match (number, value) {
                 (1, Value::Number(key)) => index = key,
                 (2, Value::Bytes(value)) => digest = Some(value),
@@ -111,6 +111,15 @@ fn pcrs_message(bytes: &[u8], pcrs: &mut Pcrs) -> Option<()> {
 enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
+}
+
+/// Most fields of one message; an attestation has some ten, its list of PCRs 24.
+const MAX_FIELDS: usize = 1024;
+
+/// All fields of a message; `None` where the bytes are none or have too many.
+fn fields(bytes: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
+    let fields = Fields(bytes).take(MAX_FIELDS + 1).collect::<Option<Vec<_>>>()?;
+    (fields.len() <= MAX_FIELDS).then_some(fields)
 }
 
 /// Fields of a protobuf message; yields `None` once where the bytes are none.
