@@ -257,6 +257,16 @@ fn plain(line: usize, anchor: usize, tagged: bool) -> Result<(), YamlError> {
 }
 
 impl Node {
+    /// Number of values, this one among them.
+    pub fn count(&self) -> usize {
+        let within: usize = match &self.value {
+            Value::Scalar { .. } => 0,
+            Value::Sequence(items) => items.iter().map(Self::count).sum(),
+            Value::Mapping(entries) => entries.iter().map(|(_, value)| value.count()).sum(),
+        };
+        within.saturating_add(1)
+    }
+
     /// The value of a key of a mapping.
     pub fn get(&self, key: &str) -> Option<&Self> {
         let Value::Mapping(entries) = &self.value else { return None };

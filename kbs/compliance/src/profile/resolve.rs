@@ -192,27 +192,33 @@ fn draft(node: &Node, params: &BTreeMap<String, Node>) -> Result<Draft, DecodeEr
     if let Value::Mapping(entries) = &mut node.value {
         entries.retain(|(key, _)| key.text != "params");
     }
-    substitute(&mut node, params)?;
+    let mut budget = yaml::MAX_NODES;
+    substitute(&mut node, params, &mut budget)?;
     yaml::decode(&node)
 }
 
-fn substitute(node: &mut Node, params: &BTreeMap<String, Node>) -> Result<(), DecodeError> {
+/// `left` counts the values that are put in: a long list that is named often would grow without end.
+fn substitute(node: &mut Node, params: &BTreeMap<String, Node>, left: &mut usize) -> Result<(), DecodeError> {
     match &mut node.value {
         Value::Scalar { text, .. } => {
             let Some(name) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else {
                 return Ok(());
             };
-            match params.get(name) {
-                Some(value) => node.value = value.value.clone(),
-                None => {
-                    let message = format!("parameter {name:?} is used and not listed under params");
-                    return Err(DecodeError { line: node.line, message });
-                }
+            let refused = |message: String| Err(DecodeError { line: node.line, message });
+            let Some(value) = params.get(name) else {
+                return refused(format!("parameter {name:?} is used and not listed under params"));
+            };
+            match left.checked_sub(value.count()) {
+                Some(rest) => *left = rest,
+                None => return refused(format!("parameters put in more than {} values", yaml::MAX_NODES)),
             }
+            node.value = value.value.clone();
             Ok(())
         }
-        Value::Sequence(items) => items.iter_mut().try_for_each(|item| substitute(item, params)),
-        Value::Mapping(entries) => entries.iter_mut().try_for_each(|(_, value)| substitute(value, params)),
+        Value::Sequence(items) => items.iter_mut().try_for_each(|item| substitute(item, params, left)),
+        Value::Mapping(entries) => {
+            entries.iter_mut().try_for_each(|(_, value)| substitute(value, params, left))
+        }
     }
 }
 

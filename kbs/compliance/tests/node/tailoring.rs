@@ -104,3 +104,13 @@ fn profiles_that_extend_themselves_end() {
     let found = lint(text.as_bytes(), &|_| Some(text.to_owned()));
     assert!(found[0].message.contains("extend one another"), "{found:?}");
 }
+
+#[test]
+fn parameters_do_not_multiply() {
+    let head = "version: 1\nid: x\ntitle: x\nbenchmark: x\nsubject: node\nitems:\n  - id: \"1\"\n    title: x\n    level: 1\n";
+    let list = format!("    params: {{a: [{}]}}\n", "x,".repeat(5000));
+    let rule = format!("    rule: {{all-of: [{}]}}\n", "{package-absent: \"${a}\"},".repeat(20));
+    let text = format!("{head}    severity: low\n    root: agent\n    remediation: x\n{list}{rule}");
+    let found = lint(text.as_bytes(), &|_| None);
+    assert!(found[0].message.contains("parameters put in more than 65536 values"), "{found:?}");
+}
