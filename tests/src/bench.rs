@@ -10,6 +10,7 @@ pub mod ima_log;
 pub mod load;
 pub mod pod;
 pub mod ready_pod;
+pub mod snp;
 pub mod table;
 pub mod verification;
 
@@ -30,6 +31,7 @@ pub fn rows(parts: &[Part], used_by: heap::UsedBy, say: &mut dyn FnMut(&str)) ->
     if parts.contains(&Part::Verification) {
         say("verification");
         rows.extend(verification::rows()?);
+        rows.extend(snp::rows()?);
         rows.extend(heap::rows(used_by)?);
     }
     if parts.contains(&Part::Broker) {
