@@ -7,7 +7,15 @@ use sealpod_evidence::tpm::{HashAlg, Public, TPM_GENERATED};
 
 /// Recognise a binary container.
 pub(super) fn recognise(bytes: &[u8]) -> Option<Piece> {
-    bincode(bytes).or_else(|| protobuf(bytes))
+    bincode(bytes).or_else(|| protobuf(bytes)).or_else(|| pcr_file(bytes))
+}
+
+/// PCR values as `tpm2_quote --pcr` and `tpm2_pcrread --output` with serialized values write them.
+fn pcr_file(bytes: &[u8]) -> Option<Piece> {
+    let mut piece = Piece::new(Kind::PcrValues);
+    piece.form.push("tpm2-tools' serialized values".to_owned());
+    piece.pcrs = pcr_blob(bytes).filter(|pcrs| !pcrs.is_empty())?;
+    Some(piece)
 }
 
 /// bincode 1 of `{signature: Vec<u8>, message: Vec<u8>, pcrs: Vec<[u8; 32]>}`, as the Azure vTPM crates store a quote.
@@ -231,4 +239,55 @@ pub(super) fn pcr_blob(bytes: &[u8]) -> Option<Pcrs> {
         }
     }
     (selected.next().is_none() && rest.is_empty()).then_some(pcrs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of tpm2-tools with SHA-256 PCRs 0 and 2.
+    fn file() -> Vec<u8> {
+        let mut out = 1_u32.to_le_bytes().to_vec();
+        out.extend([0x0b, 0, 3, 0b101, 0, 0, 0, 0]);
+        out.extend(vec![0; 15 * 8]);
+        out.extend(1_u32.to_le_bytes());
+        out.extend(2_u32.to_le_bytes());
+        for byte in [1_u8, 2] {
+            out.extend(32_u16.to_le_bytes());
+            out.extend([byte; 32]);
+            out.extend([0; 32]);
+        }
+        out.extend(vec![0; 6 * 66]);
+        out
+    }
+
+    #[test]
+    fn serialized_values_are_those_of_the_selection() {
+        let piece = recognise(&file()).unwrap();
+        assert_eq!(piece.kind, Kind::PcrValues);
+        let bank = &piece.pcrs[&HashAlg::Sha256];
+        assert_eq!(
+            bank.iter().map(|(index, value)| (*index, value[0])).collect::<Vec<_>>(),
+            [(0, 1), (2, 2)]
+        );
+    }
+
+    #[test]
+    fn what_is_cut_or_goes_on_is_no_file_of_values() {
+        let whole = file();
+        for length in 0..whole.len() {
+            assert!(pcr_blob(&whole[..length]).is_none(), "{length}");
+        }
+        assert!(pcr_blob(&[whole.as_slice(), &[0]].concat()).is_none());
+        let mut more = whole;
+        more[7] = 0b111;
+        assert!(pcr_blob(&more).is_none(), "three are selected and two are there");
+    }
+
+    #[test]
+    fn a_message_with_endless_fields_is_none() {
+        assert!(fields(&[0x08, 0x01].repeat(MAX_FIELDS)).is_some());
+        assert!(fields(&[0x08, 0x01].repeat(MAX_FIELDS + 1)).is_none());
+        assert!(fields(&[0x00, 0x01]).is_none());
+    }
 }
