@@ -12,6 +12,7 @@ pub mod pod;
 pub mod ready_pod;
 pub mod snp;
 pub mod table;
+pub mod tdx;
 pub mod verification;
 
 /// A part of the table.
@@ -32,6 +33,7 @@ pub fn rows(parts: &[Part], used_by: heap::UsedBy, say: &mut dyn FnMut(&str)) ->
         say("verification");
         rows.extend(verification::rows()?);
         rows.extend(snp::rows()?);
+        rows.extend(tdx::rows()?);
         rows.extend(heap::rows(used_by)?);
     }
     if parts.contains(&Part::Broker) {

@@ -12,6 +12,7 @@ use der::Decode as _;
 use sealpod_evidence::bytes::HexArray;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::sync::Arc;
 use x509_cert::crl::CertificateList;
 
 /// Most bytes of any one part. PCK revocation lists grow with the machines that were withdrawn; 4 KB today.
@@ -24,10 +25,11 @@ pub const MAX_COLLATERAL: usize = 4 << 20;
 pub struct Collateral {
     tcb_info: SignedText,
     qe_identity: SignedText,
-    root_crl: Vec<u8>,
-    pck_crl: Vec<u8>,
-    fmspc: HexArray<6>,
-    tee: String,
+    /// What the two say, read once.
+    info: Arc<TcbInfo>,
+    identity: Arc<EnclaveIdentity>,
+    /// The root's and the PCK authority's.
+    lists: [Vec<u8>; 2],
     ca: PckCa,
 }
 
@@ -138,7 +140,7 @@ impl Collateral {
             within("a part of the collateral", part, MAX_PART)?;
         }
         let info = tcb_info.as_tcb_info()?;
-        qe_identity.as_identity()?;
+        let identity = qe_identity.as_identity()?;
         let list =
             |bytes: &[u8]| text::revocation_list(bytes).map_err(|found| refuse("a revocation list", found));
         let (root_crl, pck_crl) = (list(root_crl)?, list(pck_crl)?);
@@ -148,17 +150,18 @@ impl Collateral {
             .issuer;
         let ca = intel::list_issuer(&issuer)
             .ok_or_else(|| refuse("a list of Intel's PCK Processor or Platform CA", &issuer))?;
-        Ok(Self { fmspc: info.fmspc, tee: info.id, ca, tcb_info, qe_identity, root_crl, pck_crl })
+        let lists = [root_crl, pck_crl];
+        Ok(Self { tcb_info, qe_identity, info: Arc::new(info), identity: Arc::new(identity), lists, ca })
     }
 
     /// The platforms that it is about.
     pub fn fmspc(&self) -> HexArray<6> {
-        self.fmspc
+        self.info.fmspc
     }
 
     /// `TDX` or `SGX`.
     pub fn tee(&self) -> &str {
-        &self.tee
+        &self.info.id
     }
 
     /// The authority whose revocation list is in it.
@@ -168,7 +171,11 @@ impl Collateral {
 
     /// The root's and the PCK authority's revocation lists, DER.
     pub fn revocation_lists(&self) -> [&[u8]; 2] {
-        [&self.root_crl, &self.pck_crl]
+        self.lists.each_ref().map(Vec::as_slice)
+    }
+
+    pub(super) fn lists(&self) -> &[Vec<u8>; 2] {
+        &self.lists
     }
 }
 
@@ -212,8 +219,8 @@ impl SignedText {
 /// Collateral that Intel signed and that is valid now.
 #[derive(Debug, Clone)]
 pub struct VerifiedCollateral {
-    pub(super) tcb_info: TcbInfo,
-    pub(super) qe_identity: EnclaveIdentity,
+    pub(super) tcb_info: Arc<TcbInfo>,
+    pub(super) qe_identity: Arc<EnclaveIdentity>,
     /// The narrowest of documents and signers.
     pub(super) window: (UnixTime, UnixTime),
 }
@@ -249,18 +256,17 @@ pub fn verify(
     roots: &[[u8; 48]],
     now: UnixTime,
 ) -> Result<VerifiedCollateral, VerifyError> {
-    let Collateral { tcb_info, qe_identity, root_crl, .. } = collateral;
-    let (signer, mut window) = tcb_signer(&tcb_info.chain, root_crl, roots, now)?;
+    let Collateral { tcb_info, qe_identity, info, identity, lists, .. } = collateral;
+    let (signer, mut window) = chain::tcb_signing(&tcb_info.chain, roots, lists, now)?;
     tcb_info.require_signed("TCB Info", &signer)?;
     let signer = if qe_identity.chain == tcb_info.chain {
         signer
     } else {
-        let (signer, other) = tcb_signer(&qe_identity.chain, root_crl, roots, now)?;
+        let (signer, other) = chain::tcb_signing(&qe_identity.chain, roots, lists, now)?;
         window = chain::narrow(window, other);
         signer
     };
     qe_identity.require_signed("the quoting enclave's identity", &signer)?;
-    let (info, identity) = (tcb_info.as_tcb_info()?, qe_identity.as_identity()?);
     for (what, valid) in [
         ("TCB Info", (info.issue_date, info.next_update)),
         ("the quoting enclave's identity", (identity.issue_date, identity.next_update)),
@@ -271,7 +277,7 @@ pub fn verify(
         }
         window = chain::narrow(window, valid);
     }
-    Ok(VerifiedCollateral { tcb_info: info, qe_identity: identity, window })
+    Ok(VerifiedCollateral { tcb_info: Arc::clone(info), qe_identity: Arc::clone(identity), window })
 }
 
 /// One body of Intel's TCB Info by itself: signature and chain as in [`verify`], without a revocation list where none is given.
@@ -310,15 +316,6 @@ pub fn verify_qe_identity(
     let (signer, _) = chain::tcb_signing(&signed.chain, roots, &[], now)?;
     signed.require_signed("the quoting enclave's identity", &signer)?;
     signed.as_identity()
-}
-
-fn tcb_signer(
-    chain: &[Vec<u8>],
-    root_crl: &[u8],
-    roots: &[[u8; 48]],
-    now: UnixTime,
-) -> Result<(PublicKey, chain::Window), VerifyError> {
-    chain::tcb_signing(chain, roots, &[root_crl.to_vec()], now)
 }
 
 fn within(what: &str, found: usize, most: usize) -> Result<(), VerifyError> {

@@ -21,7 +21,7 @@ const TCB_TYPE: u32 = 0;
 const MAX_LEVELS: usize = 256;
 
 /// What levels of security versions mean, for one kind of platform.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TcbInfo {
     /// `SGX` or `TDX`.
@@ -51,7 +51,7 @@ pub struct TcbInfo {
 }
 
 /// Who signed a TDX module, and with which attributes.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ModuleSigner {
     #[serde(deserialize_with = "hex_bytes")]
@@ -62,7 +62,7 @@ pub(super) struct ModuleSigner {
     pub attributes_mask: HexArray<8>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ModuleIdentity {
     /// `TDX_` and the major version in hex.
@@ -73,7 +73,7 @@ pub(super) struct ModuleIdentity {
 }
 
 /// A level of an enclave's or TDX module's own security version.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EnclaveLevel {
     pub tcb: EnclaveTcb,
@@ -82,13 +82,13 @@ pub(super) struct EnclaveLevel {
     pub advisory_ids: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(super) struct EnclaveTcb {
     pub isvsvn: u16,
 }
 
 /// A level of the platform.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TcbLevel {
     pub tcb: Tcb,
@@ -112,7 +112,7 @@ pub(super) struct Component {
 }
 
 /// What a quoting enclave must be.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EnclaveIdentity {
     /// `QE` for SGX, `TD_QE` for TDX.

@@ -141,8 +141,7 @@ pub fn endorse(
             format!("collateral of {} for FMSPC {}, CA {}", tee.as_str(), platform.fmspc, ca.as_str());
         VerifyError::new(Check::Collateral, expected, "none given")
     })?;
-    let lists = collateral.revocation_lists().map(<[u8]>::to_vec);
-    let pck = chain.with_lists(window, &lists, true, now)?;
+    let pck = chain.with_lists(window, collateral.lists(), true, now)?;
     let collateral = collateral::verify(collateral, &endorsements.roots, now)?;
     let window = narrow(pck.window(), collateral.window());
     Ok(Arc::new(VerifiedPlatform { id, tee, pck, collateral: Arc::new(collateral), window }))

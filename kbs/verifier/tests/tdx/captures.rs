@@ -354,6 +354,44 @@ fn separate_answers_of_the_service_make_the_same_collateral() {
 }
 
 #[test]
+fn the_pinned_root_is_intels() {
+    let Some(chain) = signing_chain(PHALA_A) else { return };
+    let root = tdx::read_certificates(&chain).unwrap().pop().unwrap();
+    assert_eq!(tdx::builtin_roots(), [tdx::root_key_digest(&root).unwrap()]);
+    // The chain that another project keeps beside its samples ends in the same root.
+    let Some(chain) = vector("tdx/oasisprotocol__oasis-core/tcb_info_v3_fmspc_00606A000000_certs.pem") else {
+        return;
+    };
+    let certificates = tdx::read_certificates(&chain).unwrap();
+    assert_eq!(certificates.len(), 2);
+    assert_eq!(tdx::root_key_digest(&certificates[1]).unwrap(), tdx::builtin_roots()[0]);
+}
+
+#[test]
+fn revocation_lists_of_intels_service_hold_in_their_time_alone() {
+    let Some(quote) = vector("tdx/confidential-containers__trustee/tdx_quote_5.dat") else { return };
+    let chain = tdx::certificates(&tdx::parse(&quote).unwrap()).unwrap();
+    let automata = "collateral/automata-network__automata-dcap-attestation";
+    let lists = [
+        ("0825-platform_crl.der", "2025-08-20T00:00:00Z", "2026-01-01T00:00:00Z"),
+        ("1025-pck_crl.der", "2025-10-30T00:00:00Z", "2025-08-01T00:00:00Z"),
+    ];
+    for (name, inside, outside) in lists {
+        let Some(list) = vector(&format!("{automata}/{name}")) else { continue };
+        let check = |list: &[u8], time| {
+            tdx::pck(&chain, &tdx::builtin_roots(), &[list.to_vec()], false, at(time)).map(|pck| pck.window())
+        };
+        let (from, to) = check(&list, inside).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!((from..=to).contains(&at(inside)) && to - from <= 31 * 86_400, "{name}: {from} to {to}");
+        assert_eq!(check(&list, outside).unwrap_err().check, Check::RevocationList, "{name}");
+        let mut spoiled = list;
+        let last = spoiled.len() - 1;
+        spoiled[last] ^= 1;
+        assert_eq!(check(&spoiled, inside).unwrap_err().check, Check::RevocationList, "{name}");
+    }
+}
+
+#[test]
 fn no_bit_of_a_quote_can_be_changed_but_in_what_nobody_reads() {
     let capture = PHALA_A;
     let (Some(bytes), Some(collateral)) = (vector(capture.0), vector(capture.1)) else { return };

@@ -2,17 +2,18 @@
 //! to be spoiled.
 
 use super::{COMPONENTS, FMSPC, Key, PCE_ID, PCE_SVN};
+use crate::hash::sha1;
 use crate::pki::{NOT_AFTER, NOT_BEFORE};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use const_oid::{AssociatedOid as _, ObjectIdentifier};
-use der::asn1::{BitString, GeneralizedTime, OctetString, UtcTime};
+use der::asn1::{BitString, GeneralizedTime, OctetString, Uint, UtcTime};
 use der::{Decode as _, Encode as _};
 use std::time::Duration;
 use x509_cert::certificate::{TbsCertificate, Version};
 use x509_cert::crl::{CertificateList, RevokedCert, TbsCertList};
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages};
+use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, CrlNumber, KeyUsage, KeyUsages};
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
@@ -191,7 +192,9 @@ impl SgxExtensions {
             tcb.extend(entry(&[2, arc], svn.to_der().expect("integer")));
         }
         tcb.extend(entry(&[2, 17], self.pce_svn.to_der().expect("integer")));
-        tcb.extend(entry(&[2, 18], octets(&[0; 16])));
+        // CPUSVN: in these certificates the components again.
+        let cpu_svn: Vec<u8> = self.components.iter().map(|svn| *svn as u8).collect();
+        tcb.extend(entry(&[2, 18], octets(&cpu_svn)));
         let fields = [
             entry(&[1], octets(&self.ppid)),
             entry(&[2], tlv(0x30, &tcb)),
@@ -261,6 +264,17 @@ impl IntelCrl {
         }
     }
 
+    /// RFC 5280, sections 5.2.1 and 5.2.3.
+    fn extensions(&self) -> Vec<Extension> {
+        let key = OctetString::new(sha1(&self.signed_by.point())).expect("key identifier");
+        let key = AuthorityKeyIdentifier { key_identifier: Some(key), ..Default::default() };
+        let number = CrlNumber(Uint::new(&[1]).expect("number"));
+        vec![
+            extension(CrlNumber::OID, false, &number.to_der().expect("number")),
+            extension(AuthorityKeyIdentifier::OID, false, &key.to_der().expect("key identifier")),
+        ]
+    }
+
     /// Sign and encode.
     pub fn to_der(&self) -> Vec<u8> {
         let revoked = self.revoked.iter().map(|serial| RevokedCert {
@@ -275,7 +289,7 @@ impl IntelCrl {
             this_update: time(self.this_update),
             next_update: Some(time(self.next_update)),
             revoked_certificates: (!self.revoked.is_empty()).then(|| revoked.collect()),
-            crl_extensions: None,
+            crl_extensions: Some(self.extensions()),
         };
         let signature = self.signed_by.sign_der(&tbs.to_der().expect("list"));
         CertificateList {
