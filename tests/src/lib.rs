@@ -5,6 +5,7 @@
 pub mod acts;
 pub mod bench;
 pub mod broker;
+pub mod compliance;
 pub mod http;
 pub mod node;
 pub mod oci_fixture;

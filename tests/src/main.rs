@@ -12,8 +12,17 @@ use std::process::ExitCode;
 
 /// Play the release and the refusal of a secret, with real guests, on this machine.
 #[derive(Parser)]
-#[command(name = "demo")]
+#[command(
+    name = "demo",
+    after_help = "Examples:
+  demo                 a secret reaches its container, and four times it does not
+  demo --fast          the same without firmware
+  demo compliance      a Kubernetes worker is held against its benchmark, broken, mended and audited"
+)]
 struct Arguments {
+    /// What to play: `release` or `compliance`.
+    #[arg(value_enum, default_value_t = Play::Release)]
+    play: Play,
     /// Start the guests without firmware: quicker, but nothing measures the kernel into the vTPM.
     #[arg(long)]
     fast: bool,
@@ -22,9 +31,22 @@ struct Arguments {
     verbose: bool,
 }
 
+/// What is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Play {
+    /// A secret reaches its container, and four times it does not.
+    Release,
+    /// A Kubernetes worker is held against its benchmark.
+    Compliance,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match demo(&arguments) {
+    let played = match arguments.play {
+        Play::Release => demo(&arguments),
+        Play::Compliance => compliance(&arguments),
+    };
+    match played {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
             eprintln!(
@@ -37,6 +59,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn compliance(arguments: &Arguments) -> Result<bool> {
+    let page = sealpod_tests::process::workspace_root().join("out/compliance-report.html");
+    let mut all = true;
+    sealpod_tests::compliance::play(&page, &mut |phase| eprintln!("… {phase}"), &mut |number, scene| {
+        println!("\n── Act {number}: {}\n   $ {}", scene.title, scene.command);
+        println!("   expected  {}", scene.expected);
+        println!("   verdict   {}", if scene.passed { "as expected" } else { "NOT AS EXPECTED" });
+        if scene.shown || arguments.verbose || !scene.passed {
+            scene.output.lines().for_each(|line| println!("   | {line}"));
+        }
+        all &= scene.passed;
+    })?;
+    println!("\nThe page: {}", page.display());
+    println!("{}", if all { "All acts ended as expected." } else { "NOT all acts ended as expected." });
+    Ok(all)
 }
 
 fn demo(arguments: &Arguments) -> Result<bool> {

@@ -63,7 +63,8 @@ impl Node {
         self.directory.path().join(name)
     }
 
-    /// Boot, run the script, power off. In the script, `round NONCE` makes a round; it ends at the first command that fails.
+    /// Boot, run the script, power off. In the script, `round NONCE` makes a round, and `answer` answers
+    /// `/run/challenge.json`; it ends at the first command that fails.
     ///
     /// # Errors
     ///
