@@ -25,7 +25,8 @@ async fn bodies_above_their_budget_are_refused() {
 /// Send these bytes and read to the end of the answer.
 async fn raw(fixture: &Fixture, request: &[u8]) -> String {
     let mut stream = fixture.tls().await;
-    stream.write_all(request).await.unwrap();
+    // A server that has seen enough answers and closes before all is written.
+    drop(stream.write_all(request).await);
     let mut answer = Vec::new();
     // A server that closes without TLS's farewell has still answered.
     drop(stream.read_to_end(&mut answer).await);
