@@ -86,6 +86,8 @@ impl PublicKey {
 
     /// Whether `signature` over `message` is this key's. Says nothing about who owns the key.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        #[cfg(test)]
+        tests::count_one();
         self.0.verify_sig(message, signature).is_ok()
     }
 }
@@ -132,10 +134,26 @@ fn two_integers(a: &[u8], b: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+    use std::cell::Cell;
+
+    thread_local! {
+        static VERIFICATIONS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count_one() {
+        VERIFICATIONS.set(VERIFICATIONS.get() + 1);
+    }
+
+    /// What `work` gives, and how many signatures it looked at.
+    pub(crate) fn counted<T>(work: impl FnOnce() -> T) -> (T, usize) {
+        let before = VERIFICATIONS.get();
+        let done = work();
+        (done, VERIFICATIONS.get() - before)
+    }
 
     #[test]
     fn a_signature_is_over_one_message_by_one_key() {

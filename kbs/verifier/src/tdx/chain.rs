@@ -3,7 +3,8 @@
 use super::intel::{self, PckCa, Role, take};
 use super::pck::{Platform, SGX_EXTENSIONS};
 use crate::signature::{PublicKey, Scheme};
-use crate::x509::{Certificate, crl};
+use crate::x509::Certificate;
+use crate::x509::crl::Lists;
 use crate::{Check, UnixTime, VerifyError};
 use aws_lc_rs::digest;
 use sealpod_evidence::bytes::HexArray;
@@ -59,8 +60,35 @@ pub fn pck(
     now: UnixTime,
 ) -> Result<VerifiedPck, VerifyError> {
     let chain = PckChain::parse(certificates)?;
-    let window = chain.verify(roots, now)?;
-    chain.with_lists(window, lists, require_lists, now)
+    let window = chain.verify(&mut Roots::new(roots), now)?;
+    chain.with_lists(window, &mut Lists::new(lists), require_lists, now)
+}
+
+/// The root keys that one appraisal trusts, and the root certificates that it found to be of such a key and signed by it.
+///
+/// Kept is only what neither time nor place in a chain can change, and only for the very same bytes. Dates, names and rights of
+/// a root are looked at wherever it stands. The self-signature of a pinned root does count: the pin vouches for the key, and
+/// without it anyone could give that key a certificate of other dates, other rights or a serial number that is on no list.
+pub(super) struct Roots<'a> {
+    pins: &'a [[u8; 48]],
+    trusted: Vec<&'a [u8]>,
+}
+
+impl<'a> Roots<'a> {
+    /// Trusts keys by the SHA-384 of their SubjectPublicKeyInfo.
+    pub(super) fn new(pins: &'a [[u8; 48]]) -> Self {
+        Self { pins, trusted: Vec::new() }
+    }
+
+    fn require_trusted(&mut self, root: &Certificate<'a>) -> Result<(), VerifyError> {
+        if self.trusted.contains(&root.der()) {
+            return Ok(());
+        }
+        require_pinned(root, self.pins)?;
+        require_signed(root, root)?;
+        self.trusted.push(root.der());
+        Ok(())
+    }
 }
 
 /// The certificates of a PCK, each known by its name. Nothing is believed of them.
@@ -93,10 +121,9 @@ impl<'a> PckChain<'a> {
     }
 
     /// All but revocation.
-    pub(super) fn verify(&self, roots: &[[u8; 48]], now: UnixTime) -> Result<Window, VerifyError> {
+    pub(super) fn verify(&self, roots: &mut Roots<'a>, now: UnixTime) -> Result<Window, VerifyError> {
         let Self { leaf, intermediate, root, .. } = self;
-        require_trusted(root, roots)?;
-        require_signed(root, root)?;
+        roots.require_trusted(root)?;
         require_signed(intermediate, root)?;
         require_signed(leaf, intermediate)?;
         root.require_authority(1)?;
@@ -113,13 +140,13 @@ impl<'a> PckChain<'a> {
     pub(super) fn with_lists(
         &self,
         mut window: Window,
-        lists: &[Vec<u8>],
+        lists: &mut Lists<'a>,
         require: bool,
         now: UnixTime,
     ) -> Result<VerifiedPck, VerifyError> {
         let Self { leaf, intermediate, root, ca } = self;
-        let of_root = crl::check(lists, root, &[root, intermediate], require, now)?;
-        let of_ca = crl::check(lists, intermediate, &[leaf], require, now)?;
+        let of_root = lists.check(root, &[root, intermediate], require, now)?;
+        let of_ca = lists.check(intermediate, &[leaf], require, now)?;
         for list in [of_root, of_ca].into_iter().flatten() {
             window = narrow(window, list);
         }
@@ -129,10 +156,10 @@ impl<'a> PckChain<'a> {
 }
 
 /// Verifies Intel SGX Root CA → TCB Signing at `now`. Lists of the root count where there are any.
-pub(super) fn tcb_signing(
-    certificates: &[Vec<u8>],
-    roots: &[[u8; 48]],
-    lists: &[Vec<u8>],
+pub(super) fn tcb_signing<'a>(
+    certificates: &'a [Vec<u8>],
+    roots: &mut Roots<'a>,
+    lists: &mut Lists<'a>,
     now: UnixTime,
 ) -> Result<(PublicKey, Window), VerifyError> {
     let mut certificates = parse(certificates)?;
@@ -142,13 +169,13 @@ pub(super) fn tcb_signing(
         Role::Root => {}
         other => return Err(wrong_issuer("a TCB signing key issued by Intel's root", other)),
     }
-    require_trusted(&root, roots)?;
-    require_signed(&root, &root)?;
+    roots.require_trusted(&root)?;
     require_signed(&leaf, &root)?;
     root.require_authority(0)?;
     leaf.require_leaf()?;
     let mut window = narrow(root.validity(now)?, leaf.validity(now)?);
-    if let Some(list) = crl::check(lists, &root, &[&root, &leaf], !lists.is_empty(), now)? {
+    let required = !lists.is_empty();
+    if let Some(list) = lists.check(&root, &[&root, &leaf], required, now)? {
         window = narrow(window, list);
     }
     Ok((key(&leaf)?, window))
@@ -172,7 +199,7 @@ fn parse(certificates: &[Vec<u8>]) -> Result<Vec<Certificate<'_>>, VerifyError> 
     certificates.iter().map(|der| Certificate::parse(der, &intel::PROFILE)).collect()
 }
 
-fn require_trusted(root: &Certificate<'_>, roots: &[[u8; 48]]) -> Result<(), VerifyError> {
+fn require_pinned(root: &Certificate<'_>, roots: &[[u8; 48]]) -> Result<(), VerifyError> {
     let found = digest::digest(&digest::SHA384, &root.spki());
     if roots.iter().any(|pin| pin == found.as_ref()) {
         return Ok(());

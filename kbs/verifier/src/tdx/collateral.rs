@@ -2,11 +2,12 @@
 //!
 //! [`Collateral`] is what was fetched, taken apart and not believed. [`VerifiedCollateral`] is made by [`verify`] alone.
 
-use super::chain;
+use super::chain::{self, Roots};
 use super::document::{EnclaveIdentity, TcbInfo};
 use super::intel::{self, PckCa};
 use super::text;
 use crate::signature::PublicKey;
+use crate::x509::crl::Lists;
 use crate::{Check, UnixTime, VerifyError};
 use der::Decode as _;
 use sealpod_evidence::bytes::HexArray;
@@ -206,6 +207,11 @@ impl SignedText {
         EnclaveIdentity::parse(&self.text).map_err(|found| refuse("an enclave identity, version 2", found))
     }
 
+    fn signer_without_lists(&self, roots: &[[u8; 48]], now: UnixTime) -> Result<PublicKey, VerifyError> {
+        let (mut roots, mut lists) = (Roots::new(roots), Lists::new(&[]));
+        chain::tcb_signing(&self.chain, &mut roots, &mut lists, now).map(|(signer, _)| signer)
+    }
+
     fn require_signed(&self, what: &str, signer: &PublicKey) -> Result<(), VerifyError> {
         if signer.verifies(self.text.as_bytes(), &self.signature) {
             return Ok(());
@@ -256,7 +262,17 @@ pub fn verify(
     roots: &[[u8; 48]],
     now: UnixTime,
 ) -> Result<VerifiedCollateral, VerifyError> {
-    let Collateral { tcb_info, qe_identity, info, identity, lists, .. } = collateral;
+    verify_under(collateral, &mut Roots::new(roots), &mut Lists::new(&collateral.lists), now)
+}
+
+/// [`verify`] in an appraisal that has verified roots and lists already. `lists` are the collateral's.
+pub(super) fn verify_under<'a>(
+    collateral: &'a Collateral,
+    roots: &mut Roots<'a>,
+    lists: &mut Lists<'a>,
+    now: UnixTime,
+) -> Result<VerifiedCollateral, VerifyError> {
+    let Collateral { tcb_info, qe_identity, info, identity, .. } = collateral;
     let (signer, mut window) = chain::tcb_signing(&tcb_info.chain, roots, lists, now)?;
     tcb_info.require_signed("TCB Info", &signer)?;
     let signer = if qe_identity.chain == tcb_info.chain {
@@ -295,7 +311,7 @@ pub fn verify_tcb_info(
 ) -> Result<TcbInfo, VerifyError> {
     within("TCB Info", body.len(), MAX_PART)?;
     let signed = SignedText::tcb_info(body, chain)?;
-    let (signer, _) = chain::tcb_signing(&signed.chain, roots, &[], now)?;
+    let signer = signed.signer_without_lists(roots, now)?;
     signed.require_signed("TCB Info", &signer)?;
     signed.as_tcb_info()
 }
@@ -313,7 +329,7 @@ pub fn verify_qe_identity(
 ) -> Result<EnclaveIdentity, VerifyError> {
     within("an enclave identity", body.len(), MAX_PART)?;
     let signed = SignedText::identity(body, chain)?;
-    let (signer, _) = chain::tcb_signing(&signed.chain, roots, &[], now)?;
+    let signer = signed.signer_without_lists(roots, now)?;
     signed.require_signed("the quoting enclave's identity", &signer)?;
     signed.as_identity()
 }

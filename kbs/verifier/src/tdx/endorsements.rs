@@ -1,10 +1,11 @@
 //! What the broker believes of Intel and has fetched about Intel's platforms, and step 3 with it.
 
-use super::chain::{PckChain, VerifiedPck, narrow};
+use super::chain::{PckChain, Roots, VerifiedPck, narrow};
 use super::collateral::{self, Collateral, VerifiedCollateral};
 use super::intel::{PckCa, builtin_roots};
 use super::{quote, text};
 use crate::hash::sha256;
+use crate::x509::crl::Lists;
 use crate::{Check, UnixTime, VerifyError};
 use sealpod_evidence::bytes::HexArray;
 use sealpod_evidence::tdx::Quote;
@@ -134,15 +135,66 @@ pub fn endorse(
     }
     let certificates = text::certificates(sent)?;
     let chain = PckChain::parse(&certificates)?;
-    let window = chain.verify(&endorsements.roots, now)?;
+    // The PCK's chain and the collateral's have root and root's list in common, as a rule.
+    let mut roots = Roots::new(&endorsements.roots);
+    let window = chain.verify(&mut roots, now)?;
     let (platform, ca) = (chain.platform()?, chain.ca());
     let collateral = endorsements.collateral(tee, platform.fmspc, ca).ok_or_else(|| {
         let expected =
             format!("collateral of {} for FMSPC {}, CA {}", tee.as_str(), platform.fmspc, ca.as_str());
         VerifyError::new(Check::Collateral, expected, "none given")
     })?;
-    let pck = chain.with_lists(window, collateral.lists(), true, now)?;
-    let collateral = collateral::verify(collateral, &endorsements.roots, now)?;
+    let mut lists = Lists::new(collateral.lists());
+    let pck = chain.with_lists(window, &mut lists, true, now)?;
+    let collateral = collateral::verify_under(collateral, &mut roots, &mut lists, now)?;
     let window = narrow(pck.window(), collateral.window());
     Ok(Arc::new(VerifiedPlatform { id, tee, pck, collateral: Arc::new(collateral), window }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::tests::counted;
+    use sealpod_testkit::pki::NOW;
+    use sealpod_testkit::tdx::{IntelCertificate, TdxBundle, root_digest};
+
+    /// A valid quote after this change, and what endorses it.
+    fn valid(change: impl FnOnce(&mut TdxBundle)) -> (Vec<u8>, TdxEndorsements) {
+        let mut bundle = TdxBundle::valid();
+        change(&mut bundle);
+        let mut endorsements = TdxEndorsements::default();
+        endorsements.dangerous_trust_root(root_digest());
+        assert!(endorsements.set_collateral(Collateral::from_json(&bundle.collateral.to_json()).unwrap()));
+        (bundle.seal().quote_bytes, endorsements)
+    }
+
+    fn signatures(quote: &[u8], endorsements: &TdxEndorsements) -> usize {
+        let quote = quote::parse(quote).unwrap();
+        let (platform, count) = counted(|| endorse(&quote, endorsements, NOW));
+        platform.unwrap();
+        count
+    }
+
+    #[test]
+    fn what_two_chains_have_in_common_is_verified_once() {
+        let (quote, endorsements) = valid(|_| {});
+        // Root, CA, PCK, two lists, TCB signing, TCB Info, identity.
+        assert_eq!(signatures(&quote, &endorsements), 8);
+        // By themselves either chain takes the root and its list.
+        let parsed = quote::parse(&quote).unwrap();
+        let certificates = quote::certificates(&parsed).unwrap();
+        let collateral = endorsements.collateral.values().next().unwrap();
+        let (pck, apart) =
+            counted(|| super::super::pck(&certificates, &endorsements.roots, collateral.lists(), true, NOW));
+        let (documents, also) = counted(|| collateral::verify(collateral, &endorsements.roots, NOW));
+        assert!(pck.is_ok() && documents.is_ok());
+        assert_eq!((apart, also), (5, 5));
+    }
+
+    #[test]
+    fn another_certificate_of_the_same_root_key_is_verified_by_itself() {
+        let other = IntelCertificate { not_after: NOW, ..IntelCertificate::root() };
+        let (quote, endorsements) = valid(|bundle| bundle.collateral.signing_chain[1] = other);
+        assert_eq!(signatures(&quote, &endorsements), 10);
+    }
 }

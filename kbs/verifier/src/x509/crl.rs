@@ -8,16 +8,11 @@ use der::Decode as _;
 use x509_cert::crl::TbsCertList;
 use x509_cert::ext::Extension;
 
-/// Holds the serial numbers of `subjects` against every list that `issuer` issued.
-///
-/// Lists of other issuers are passed over. A list that bears the issuer's name must parse, be signed by its key
-/// and not be delta or partial. Revoked serial numbers count in lists of any age, and where there are lists,
-/// one at least must be current. Gives the window of the current list that lasts longest, `None` where there
-/// is no list, which is refused if `required`.
+/// Holds the serial numbers of `subjects` against every list that `issuer` issued; [`Lists::check`], once.
 ///
 /// # Errors
 ///
-/// [`Check::RevocationList`], [`Check::CertificateRevoked`].
+/// Those of [`Lists::check`].
 pub fn check(
     lists: &[Vec<u8>],
     issuer: &Certificate<'_>,
@@ -25,25 +20,79 @@ pub fn check(
     required: bool,
     now: UnixTime,
 ) -> Result<Option<Window>, VerifyError> {
-    let mut current: Option<Window> = None;
-    let mut stale = None;
-    for bytes in lists {
-        let Some(list) = List::parse(bytes, issuer)? else { continue };
-        for certificate in subjects {
-            list.refuse_if_revoked(certificate)?;
+    Lists::new(lists).check(issuer, subjects, required, now)
+}
+
+/// Revocation lists that one appraisal looks at, each verified once for an issuer however many certificates it issued.
+///
+/// Kept is what no time and no subject can change: which lists this very issuer, byte for byte, signed. Dates and serial
+/// numbers are looked at in every check.
+pub struct Lists<'a> {
+    received: &'a [Vec<u8>],
+    /// By the issuer's certificate. The issuers are of one profile.
+    verified: Vec<(&'a [u8], Vec<List>)>,
+}
+
+impl<'a> Lists<'a> {
+    /// Lists as they were received. Nothing is believed of them.
+    pub fn new(received: &'a [Vec<u8>]) -> Self {
+        Self { received, verified: Vec::new() }
+    }
+
+    /// Whether there is none at all.
+    pub fn is_empty(&self) -> bool {
+        self.received.is_empty()
+    }
+
+    /// Holds the serial numbers of `subjects` against every list that `issuer` issued.
+    ///
+    /// Lists of other issuers are passed over. A list that bears the issuer's name must parse, be signed by its key
+    /// and not be delta or partial. Revoked serial numbers count in lists of any age, and where there are lists,
+    /// one at least must be current. Gives the window of the current list that lasts longest, `None` where there
+    /// is no list, which is refused if `required`.
+    ///
+    /// # Errors
+    ///
+    /// [`Check::RevocationList`], [`Check::CertificateRevoked`].
+    pub fn check(
+        &mut self,
+        issuer: &Certificate<'a>,
+        subjects: &[&Certificate<'_>],
+        required: bool,
+        now: UnixTime,
+    ) -> Result<Option<Window>, VerifyError> {
+        let mut current: Option<Window> = None;
+        let mut stale = None;
+        for list in self.of(issuer)? {
+            for certificate in subjects {
+                list.refuse_if_revoked(certificate)?;
+            }
+            if !(list.window.0..=list.window.1).contains(&now) {
+                stale = Some(list.window);
+            } else if current.is_none_or(|(_, to)| to < list.window.1) {
+                current = Some(list.window);
+            }
         }
-        if !(list.window.0..=list.window.1).contains(&now) {
-            stale = Some(list.window);
-        } else if current.is_none_or(|(_, to)| to < list.window.1) {
-            current = Some(list.window);
+        match (current, stale) {
+            (None, Some((from, to))) => {
+                Err(refuse(format!("only lists of other times, as from {from} to {to}, at {now}")))
+            }
+            (None, None) if required => Err(refuse(format!("no list of {}", issuer.subject()))),
+            _ => Ok(current),
         }
     }
-    match (current, stale) {
-        (None, Some((from, to))) => {
-            Err(refuse(format!("only lists of other times, as from {from} to {to}, at {now}")))
-        }
-        (None, None) if required => Err(refuse(format!("no list of {}", issuer.subject()))),
-        _ => Ok(current),
+
+    /// The lists that `issuer` issued; all that bear its name must be signed by it.
+    fn of(&mut self, issuer: &Certificate<'a>) -> Result<&[List], VerifyError> {
+        let known = self.verified.iter().position(|(der, _)| *der == issuer.der());
+        let index = if let Some(index) = known {
+            index
+        } else {
+            let lists = self.received.iter().filter_map(|bytes| List::parse(bytes, issuer).transpose());
+            self.verified.push((issuer.der(), lists.collect::<Result<_, _>>()?));
+            self.verified.len().saturating_sub(1)
+        };
+        Ok(self.verified.get(index).map_or(&[], |(_, lists)| lists))
     }
 }
 

@@ -35,6 +35,25 @@ fn the_signing_key_is_intels() {
     .refused(Check::TrustRoot);
 }
 
+/// That the PCK chain has shown a root to be good says nothing of another certificate of the same key.
+#[test]
+fn the_root_of_the_signing_chain_is_verified_too() {
+    let root =
+        |change: fn(&mut IntelCertificate)| made(|collateral| change(&mut collateral.signing_chain[1]));
+    root(|root| root.not_after = NOW).accepted();
+    root(|root| root.signed_by = Key::ForeignRoot).refused(Check::CertificateSignature);
+    root(|root| root.issuer = "Somebody".to_owned()).refused(Check::CertificateName);
+    root(|root| root.not_after = NOW - 1).refused(Check::CertificateValidity);
+    root(|root| root.ca.is_ca = false).refused(Check::CertificateAuthority);
+    root(|root| root.ca.sign_crls = false).refused(Check::RevocationList);
+    // Revoked under its other serial number only.
+    made(|collateral| {
+        collateral.signing_chain[1].serial = vec![0x55; 8];
+        collateral.root_crl.revoked = vec![vec![0x55; 8]];
+    })
+    .refused(Check::CertificateRevoked);
+}
+
 #[test]
 fn documents_hold_from_their_issue_to_their_next_update() {
     // 2026-06-01T00:00:00Z.

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use const_oid::{AssociatedOid as _, ObjectIdentifier};
 use der::asn1::{BitString, GeneralizedTime, OctetString, Uint, UtcTime};
 use der::{Decode as _, Encode as _};
+use std::sync::OnceLock;
 use std::time::Duration;
 use x509_cert::certificate::{TbsCertificate, Version};
 use x509_cert::crl::{CertificateList, RevokedCert, TbsCertList};
@@ -144,8 +145,13 @@ impl IntelCertificate {
         }
     }
 
-    /// Sign and encode.
+    /// Sign and encode. The root as Intel has it is signed once, so that chains carry the same bytes, as real ones do.
     pub fn to_der(&self) -> Vec<u8> {
+        static ROOT: OnceLock<Vec<u8>> = OnceLock::new();
+        if *self == Self::root() { ROOT.get_or_init(|| self.sign()).clone() } else { self.sign() }
+    }
+
+    fn sign(&self) -> Vec<u8> {
         let tbs = TbsCertificate {
             version: Version::V3,
             serial_number: SerialNumber::new(&self.serial).expect("serial number"),
