@@ -6,6 +6,7 @@
 mod certificate;
 pub mod crl;
 mod key;
+pub(crate) mod lengths;
 mod signed;
 
 pub use certificate::{Certificate, Window, attribute};

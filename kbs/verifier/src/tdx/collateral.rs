@@ -8,6 +8,7 @@ use super::intel::{self, PckCa};
 use super::text;
 use crate::signature::PublicKey;
 use crate::x509::crl::Lists;
+use crate::x509::lengths;
 use crate::{Check, UnixTime, VerifyError};
 use der::Decode as _;
 use sealpod_evidence::bytes::HexArray;
@@ -145,6 +146,7 @@ impl Collateral {
         let list =
             |bytes: &[u8]| text::revocation_list(bytes).map_err(|found| refuse("a revocation list", found));
         let (root_crl, pck_crl) = (list(root_crl)?, list(pck_crl)?);
+        lengths::check(&pck_crl).map_err(|error| refuse("a revocation list of a PCK authority", error))?;
         let issuer = CertificateList::from_der(&pck_crl)
             .map_err(|error| refuse("a revocation list of a PCK authority", error))?
             .tbs_cert_list

@@ -159,8 +159,9 @@ impl List {
 
 /// Whether this is a well-formed list that bears another name.
 fn of_another(bytes: &[u8], issuer: &Certificate<'_>) -> bool {
-    x509_cert::crl::CertificateList::from_der(bytes)
-        .is_ok_and(|list| &list.tbs_cert_list.issuer != issuer.subject())
+    super::lengths::check(bytes).is_ok()
+        && x509_cert::crl::CertificateList::from_der(bytes)
+            .is_ok_and(|list| &list.tbs_cert_list.issuer != issuer.subject())
 }
 
 /// thisUpdate and nextUpdate; RFC 5280 demands both.

@@ -56,7 +56,9 @@ impl SubjectKey {
     ///
     /// [`Check::CertificateSyntax`].
     pub fn from_spki(der: &[u8]) -> Result<Self, VerifyError> {
-        let key = SubjectPublicKeyInfoOwned::from_der(der).map_err(text).and_then(|spki| Self::new(&spki));
+        let spki =
+            super::lengths::check(der).and_then(|()| SubjectPublicKeyInfoOwned::from_der(der).map_err(text));
+        let key = spki.and_then(|spki| Self::new(&spki));
         key.map_err(|found| {
             VerifyError::new(Check::CertificateSyntax, "an RSA, P-256 or P-384 SubjectPublicKeyInfo", found)
         })

@@ -74,6 +74,7 @@ pub(super) struct Signed<'a> {
 impl<'a> Signed<'a> {
     /// Takes the three parts apart; nothing may be left over, and the algorithm must be one of these.
     pub(super) fn parse(bytes: &'a [u8], allowed: &[Algorithm]) -> Result<Self, String> {
+        super::lengths::check(bytes)?;
         let mut reader = SliceReader::new(bytes).map_err(text)?;
         let (body, identifier, signature) = reader
             .sequence(|inner| {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// token.
 pub fn initdata(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(initdata) = within(data.len(), 200, 256 << 10, || Initdata::parse(text)) else { return };
+    let Ok(initdata) = within(data.len(), 200, 1 << 20, || Initdata::parse(text)) else { return };
     assert_eq!(initdata.text(), text);
     match Initdata::compose(initdata.policy()) {
         Ok(written) => assert_eq!(written.policy(), initdata.policy()),

@@ -7,7 +7,7 @@ use sealpod_testkit::pki;
 use sealpod_verifier::x509::{Algorithm, Certificate, Curve, KeyKind, Profile, SubjectKey, crl};
 use sealpod_verifier::{Endorsements, snp, tdx};
 
-static ANY: Profile = Profile {
+pub static ANY: Profile = Profile {
     source: "fuzzing",
     algorithms: &[
         Algorithm::RsaPssSha384,
