@@ -34,7 +34,7 @@ fn content(bytes: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     const CUT: &str = "a DER element that is longer than what holds it";
     let (first, rest) = bytes.split_first().ok_or(CUT)?;
     let (length, rest) = match first {
-        0..0x80 => (usize::from(*first), rest),
+        0..=0x7F => (usize::from(*first), rest),
         0x81..=0x84 => {
             let (digits, rest) = rest.split_at_checked(usize::from(first & 0x0F)).ok_or(CUT)?;
             (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), rest)
