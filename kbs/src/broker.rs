@@ -22,13 +22,15 @@ use tokio::sync::Semaphore;
 
 mod attest;
 mod endorsed;
+mod node;
 mod refusals;
 mod release;
 
 pub use attest::{Attested, Begun, Lacking};
+pub use node::{NodeChallenge, NodeRound};
 pub use refusals::MAX_LISTED;
 
-/// `/attest` bodies at once; with 4 MiB each, a gigabyte. Others wait.
+/// `/attest` bodies at once; with 4 MiB each, a gigabyte. Others wait. A node's evidence takes the places of several.
 const MAX_BODIES: usize = 256;
 
 /// Why a broker does not start.
@@ -82,6 +84,7 @@ pub struct Broker {
     /// Appraisals at once: each may hold evidence several times its size.
     pub(crate) appraisals: Arc<Semaphore>,
     refusals: refusals::Refusals,
+    nodes: node::Nodes,
     endorsed: Endorsed,
     owner: RwLock<Arc<Owner>>,
     loading: Mutex<()>,
@@ -122,6 +125,7 @@ impl Broker {
             bodies: Arc::new(Semaphore::new(MAX_BODIES)),
             appraisals: Arc::new(Semaphore::new(2 * cores)),
             refusals: refusals::Refusals::default(),
+            nodes: node::Nodes::default(),
             endorsed,
             owner: RwLock::new(owner),
             loading: Mutex::new(()),

@@ -6,6 +6,7 @@
 
 pub mod history;
 pub mod nodes;
+pub mod online;
 pub mod profiles;
 pub mod rounds;
 
@@ -100,6 +101,18 @@ pub enum ComplianceError {
         seconds: u64,
         /// When it was used.
         now: UnixTime,
+    },
+    /// An answer to a challenge that is older than the last answer.
+    #[error(
+        "expected an answer to a challenge given after {last}, when node {name} last answered one, found one given at {given}"
+    )]
+    Stale {
+        /// The node.
+        name: String,
+        /// When its last round was taken.
+        last: UnixTime,
+        /// When the challenge was given.
+        given: UnixTime,
     },
     /// A record of the store that does not parse.
     #[error("the store's record {name} does not parse: {found}; restore it or remove it")]

@@ -2,6 +2,7 @@
 //!
 //! Sealed with AES-256-GCM under a key of this broker, so a cookie that opens was made by this broker and not altered. It can be
 //! sent any number of times until it expires: what it leads to is encrypted to the key that the evidence names, so a repetition gains nothing.
+//! That a node's round counts once is seen from when its challenge was given (`compliance::online`).
 
 use crate::crypto::{self, CryptoError, NONCE_LENGTH};
 use crate::secret::Key;
@@ -33,13 +34,26 @@ pub enum Session {
         /// From when on the token is worth nothing.
         expires: UnixTime,
     },
+    /// A challenge was given to a node.
+    Node {
+        /// The node's name.
+        node: String,
+        /// The nonce as its text.
+        nonce: String,
+        /// When it was given.
+        given: UnixTime,
+        /// From when on the cookie is worth nothing.
+        expires: UnixTime,
+    },
 }
 
 impl Session {
     /// From when on it is worth nothing.
     pub fn expires(&self) -> UnixTime {
         match self {
-            Self::Challenged { expires, .. } | Self::Attested { expires, .. } => *expires,
+            Self::Challenged { expires, .. }
+            | Self::Attested { expires, .. }
+            | Self::Node { expires, .. } => *expires,
         }
     }
 }
@@ -120,7 +134,8 @@ mod tests {
     #[test]
     fn a_cookie_opens_for_its_broker_until_it_expires() {
         let key = Key::new([1; 32]);
-        for session in [challenged(), Session::Attested { token: HexArray([2; 32]), expires: 100 }] {
+        let node = Session::Node { node: "n".repeat(64), nonce: "0".repeat(64), given: 1, expires: 100 };
+        for session in [challenged(), node, Session::Attested { token: HexArray([2; 32]), expires: 100 }] {
             let value = seal(&key, &session).unwrap();
             assert!(value.len() * 2 <= MAX_VALUE, "{}", value.len());
             assert_eq!(open(&key, &value, 99), Ok(session));

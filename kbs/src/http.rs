@@ -17,12 +17,15 @@ pub mod refusal;
 mod admin;
 mod body;
 mod challenge;
+mod node;
 mod route;
 
 /// Largest `/auth` body in bytes: two public areas and an EK certificate, in base64.
 pub const MAX_AUTH: usize = 16 * 1024;
 /// Largest `/attest` body in bytes: IMA logs of long-running pods are a megabyte or two.
 pub const MAX_ATTEST: usize = 4 * 1024 * 1024;
+/// Largest body of a node's evidence in bytes: 8 MiB of IMA log, the most that an agent sends, and the rest, in base64.
+pub const MAX_NODE_EVIDENCE: usize = 4 * MAX_ATTEST;
 
 /// An answer.
 pub type Answer = Response<Full<Bytes>>;
@@ -80,6 +83,8 @@ async fn answer(
             let bytes = body::read(broker, request.into_body(), crate::admin::MAX_REFERENCE).await?;
             admin::add_reference(broker, peer, &bytes)
         }
+        Route::NodeChallenge(name) => node::challenge(broker, &name),
+        Route::NodeEvidence(name) => node::evidence(broker, peer, &name, request).await,
     }
 }
 

@@ -5,7 +5,8 @@ mod output;
 use super::CliError;
 use super::error::read;
 use crate::clock::{Clock as _, SystemClock};
-use crate::compliance::{history, nodes, profiles, rounds};
+use crate::compliance::nodes::{self, Assigned};
+use crate::compliance::{history, online, profiles, rounds};
 use crate::layout::Layout;
 use crate::storage::FileStorage;
 use output::Format;
@@ -38,15 +39,25 @@ pub enum Command {
         file: PathBuf,
     },
     /// Enrol a node by its attestation key, which its operator reads with `sealpod-guest node keys`.
-    #[command(after_help = "Example: sealpod-kbs compliance enrol worker-1 --ak 000b5f6e… --dir DIR")]
+    /// Doing so again with the same key sets profiles and hold anew.
+    #[command(after_help = "Example:
+  sealpod-kbs compliance enrol worker-1 --ak 000b5f6e… --profile cis-kubernetes-1.7.1-worker-l1 --hold --dir DIR")]
     Enrol {
         /// The owner's name for it.
         node: String,
         /// Name of its attestation key, hex.
         #[arg(long, value_name = "NAME")]
         ak: String,
+        /// A profile that is shipped, or a file, that each round of `sealpod-guest node run` is held against. Several may be named.
+        #[arg(long, value_name = "NAME|FILE")]
+        profile: Vec<String>,
+        #[command(flatten)]
+        tailored: Tailored,
+        /// Hold the node from a round with a failing item until one without.
+        #[arg(long, requires = "profile")]
+        hold: bool,
     },
-    /// List enrolled nodes.
+    /// List enrolled nodes, what is kept of them, and which are held.
     Nodes,
     /// Forget a node; its history stays.
     Remove {
@@ -137,6 +148,13 @@ pub struct Chosen {
     /// A profile that is shipped, or a file.
     #[arg(long, required = true, value_name = "NAME|FILE")]
     profile: Vec<String>,
+    #[command(flatten)]
+    tailored: Tailored,
+}
+
+/// What is changed about a profile.
+#[derive(Debug, clap::Args)]
+pub struct Tailored {
     /// What the organisation changes, and why: YAML with `include`, `exclude`, `set`, `max-age`.
     #[arg(long, value_name = "FILE")]
     tailoring: Option<PathBuf>,
@@ -164,16 +182,17 @@ pub fn run(layout: &Layout, command: Command) -> Result<(), CliError> {
         Command::Profiles { json } => list_profiles(json)?,
         Command::Show { profile } => write!(out, "{}", profiles::shipped(&profile)?)?,
         Command::Lint { file } => lint(&file)?,
-        Command::Enrol { node, ak } => {
-            let node = nodes::enrol(&open()?, &node, &ak, SystemClock.now())?;
+        Command::Enrol { node, ak, profile, tailored, hold } => {
+            let assigned = tailored.assigned(&profile)?;
+            for profile in &assigned {
+                profile.profile()?;
+            }
+            let storage = open()?;
+            nodes::enrol(&storage, &node, &ak, SystemClock.now())?;
+            let node = nodes::assign(&storage, &node, assigned, hold)?;
             writeln!(out, "enrolled {} with key {}", node.name, node.ak_name)?;
         }
-        Command::Nodes => {
-            for node in nodes::list(&open()?)? {
-                let held = history::profiles(&open()?, &node.name)?.join(", ");
-                writeln!(out, "{}  {}  {held}", node.name, node.ak_name)?;
-            }
-        }
+        Command::Nodes => list_nodes(&open()?)?,
         Command::Remove { node } => {
             if !nodes::remove(&open()?, &node)? {
                 let list = "sealpod-kbs compliance nodes";
@@ -199,6 +218,13 @@ pub fn run(layout: &Layout, command: Command) -> Result<(), CliError> {
 
 impl Chosen {
     fn profiles(&self) -> Result<Vec<Profile>, CliError> {
+        let assigned = self.tailored.assigned(&self.profile)?;
+        assigned.iter().map(|assigned| Ok(assigned.profile()?)).collect()
+    }
+}
+
+impl Tailored {
+    fn assigned(&self, profiles: &[String]) -> Result<Vec<Assigned>, CliError> {
         let mut tailoring = match &self.tailoring {
             None => Tailoring::default(),
             Some(path) => Tailoring::parse(&read(path)?).map_err(|error| mistakes(path, &error))?,
@@ -206,15 +232,18 @@ impl Chosen {
         for set in &self.set {
             tailoring.set_from(set).map_err(|error| mistakes(Path::new("--set"), &error))?;
         }
-        let one = |name: &String| match profiles::shipped(name) {
-            Ok(text) => Ok(profiles::read(name, text.as_bytes(), &tailoring)?),
-            Err(error) if Path::new(name).exists() => {
-                drop(error);
-                Ok(profiles::read(name, &read(Path::new(name))?, &tailoring)?)
-            }
-            Err(error) => Err(error.into()),
+        let one = |name: &String| {
+            let (name, tailoring, path) = (name.clone(), tailoring.clone(), Path::new(name));
+            let text = match profiles::shipped(&name) {
+                Ok(_) => None,
+                Err(_) if path.exists() => {
+                    Some(String::from_utf8(read(path)?).map_err(|error| mistakes(path, &error))?)
+                }
+                Err(error) => return Err(error.into()),
+            };
+            Ok(Assigned { name, text, tailoring })
         };
-        self.profile.iter().map(one).collect()
+        profiles.iter().map(one).collect()
     }
 }
 
@@ -241,6 +270,22 @@ fn list_profiles(json: bool) -> Result<(), CliError> {
         let roots: Vec<String> = roots.map(|(root, count)| format!("{count} {root}")).collect();
         writeln!(out, "{:35} {:3} items: {}", profile.id, profile.items.len(), roots.join(", "))?;
         writeln!(out, "    {}", profile.title)?;
+    }
+    Ok(())
+}
+
+fn list_nodes(storage: &FileStorage) -> Result<(), CliError> {
+    for node in nodes::list(storage)? {
+        let found = online::progress(storage, &node.name)?;
+        let kept = history::profiles(storage, &node.name)?.join(", ");
+        let mut line = format!("{}  {}  {kept}", node.name, node.ak_name);
+        if let Some(last) = found.last {
+            line.push_str(&format!("  last round {}", crate::clock::rfc3339(last)));
+        }
+        if let Some(since) = found.held.filter(|_| node.hold) {
+            line.push_str(&format!("  HELD since {}", crate::clock::rfc3339(since)));
+        }
+        writeln!(std::io::stdout(), "{line}")?;
     }
     Ok(())
 }

@@ -22,6 +22,25 @@ pub fn keep(storage: &dyn Storage, report: &Report, evidence: &[u8]) -> Result<(
     Ok(())
 }
 
+/// Forget the evidence of a round and the reports that were made from it.
+///
+/// # Errors
+///
+/// The store's.
+pub fn forget(
+    storage: &dyn Storage,
+    node: &str,
+    profiles: &[String],
+    at: UnixTime,
+) -> Result<(), ComplianceError> {
+    let node = name(node)?;
+    storage.delete(Table::Rounds, &format!("{node}/evidence/{at:010}"))?;
+    for profile in profiles {
+        storage.delete(Table::Rounds, &format!("{node}/report/{profile}/{at:010}"))?;
+    }
+    Ok(())
+}
+
 /// Reports of one node and profile, oldest first.
 ///
 /// # Errors

@@ -1,9 +1,11 @@
 //! Enrolled nodes.
 
-use super::{ComplianceError, cut};
+use super::{ComplianceError, cut, online, profiles};
 use crate::storage::{Storage, Table};
+use sealpod_compliance::{Profile, Tailoring};
 use sealpod_verifier::UnixTime;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The only version of the record.
 const VERSION: u32 = 1;
@@ -24,6 +26,41 @@ pub struct Node {
     pub ak_name: String,
     /// When it was enrolled.
     pub enrolled_at: UnixTime,
+    /// What each round that it makes online is held against. Without any it answers challenges by hand only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<Assigned>,
+    /// Whether a round with a failing item holds it.
+    #[serde(default)]
+    pub hold: bool,
+}
+
+/// A profile of a node's. Its text is kept where it is not one that is shipped, so that the broker needs no other file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assigned {
+    /// Name of one that is shipped, or of the file that it was.
+    pub name: String,
+    /// The file's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// What the owner changed about it.
+    #[serde(default)]
+    pub tailoring: Tailoring,
+}
+
+impl Assigned {
+    /// The profile, tailored.
+    ///
+    /// # Errors
+    ///
+    /// [`ComplianceError::NoProfile`] and [`ComplianceError::Profile`].
+    pub fn profile(&self) -> Result<Profile, ComplianceError> {
+        let text = match &self.text {
+            Some(text) => text.as_str(),
+            None => profiles::shipped(&self.name)?,
+        };
+        profiles::read(&self.name, text.as_bytes(), &self.tailoring)
+    }
 }
 
 /// A node's name, checked: it becomes part of file names.
@@ -74,8 +111,32 @@ pub fn enrol(
             return Err(ComplianceError::KeyTaken { other: known.name });
         }
     }
-    let node = Node { version: VERSION, name: node.to_owned(), ak_name, enrolled_at: now };
-    storage.put(Table::Nodes, &node.name, &serde_json::to_vec(&node).unwrap_or_default())?;
+    let (name, profiles) = (node.to_owned(), Vec::new());
+    let node = Node { version: VERSION, name, ak_name, enrolled_at: now, profiles, hold: false };
+    write(storage, &node)?;
+    Ok(node)
+}
+
+/// Set what a node's rounds are held against from now on, and whether a failing item holds it. What was set before is replaced.
+///
+/// # Errors
+///
+/// [`ComplianceError::NotEnrolled`], and [`ComplianceError::Profile`] for a profile that is not sound or named twice.
+pub fn assign(
+    storage: &dyn Storage,
+    node: &str,
+    profiles: Vec<Assigned>,
+    hold: bool,
+) -> Result<Node, ComplianceError> {
+    let mut ids = BTreeSet::new();
+    for assigned in &profiles {
+        let id = assigned.profile()?.id;
+        if !ids.insert(id.clone()) {
+            return Err(ComplianceError::Profile { name: id, message: "named twice".to_owned() });
+        }
+    }
+    let node = Node { profiles, hold, ..get(storage, node)? };
+    write(storage, &node)?;
     Ok(node)
 }
 
@@ -112,7 +173,18 @@ pub fn list(storage: &dyn Storage) -> Result<Vec<Node>, ComplianceError> {
 ///
 /// The store's.
 pub fn remove(storage: &dyn Storage, node: &str) -> Result<bool, ComplianceError> {
-    Ok(storage.delete(Table::Nodes, name(node)?)?)
+    let found = storage.delete(Table::Nodes, name(node)?)?;
+    online::start_over(storage, node)?;
+    Ok(found)
+}
+
+fn write(storage: &dyn Storage, node: &Node) -> Result<(), ComplianceError> {
+    let refused = |error: serde_json::Error| ComplianceError::Record {
+        name: format!("nodes/{}", node.name),
+        found: error.to_string(),
+    };
+    let bytes = serde_json::to_vec(node).map_err(refused)?;
+    Ok(storage.put(Table::Nodes, &node.name, &bytes)?)
 }
 
 fn read(name: &str, bytes: &[u8]) -> Result<Node, ComplianceError> {
@@ -147,6 +219,37 @@ mod tests {
         assert!(matches!(taken, ComplianceError::KeyTaken { other } if other == "worker-1"));
         assert!(remove(&storage, "worker-1").unwrap());
         assert!(enrol(&storage, "worker-2", &key("11"), 9).is_ok());
+    }
+
+    #[test]
+    fn profiles_are_assigned_after_they_were_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = FileStorage::create(&dir.path().join("store")).unwrap();
+        let named = |name: &str, text: Option<&str>| Assigned {
+            name: name.to_owned(),
+            text: text.map(str::to_owned),
+            tailoring: Tailoring::default(),
+        };
+        let baseline = || named("pod-baseline", None);
+        let missing = assign(&storage, "worker-1", vec![baseline()], true);
+        assert!(matches!(missing, Err(ComplianceError::NotEnrolled { .. })));
+        enrol(&storage, "worker-1", &key("11"), 5).unwrap();
+        let node = assign(&storage, "worker-1", vec![baseline()], true).unwrap();
+        assert!(node.hold && get(&storage, "worker-1").unwrap() == node);
+        let unknown = assign(&storage, "worker-1", vec![named("none", None)], false);
+        assert!(matches!(unknown, Err(ComplianceError::NoProfile { found, .. }) if found == "none"));
+        let unsound = assign(&storage, "worker-1", vec![named("ours.yaml", Some("x"))], false);
+        assert!(matches!(unsound, Err(ComplianceError::Profile { name, .. }) if name == "ours.yaml"));
+        let twice = assign(&storage, "worker-1", vec![baseline(), baseline()], false);
+        assert!(matches!(twice, Err(ComplianceError::Profile { message, .. }) if message == "named twice"));
+        assert_eq!(get(&storage, "worker-1").unwrap(), node, "a refusal changes nothing");
+    }
+
+    #[test]
+    fn a_record_without_profiles_is_one_of_a_node_that_has_none() {
+        let text = format!(r#"{{"version":1,"name":"w","ak_name":"{}","enrolled_at":5}}"#, key("11"));
+        let node = read("w", text.as_bytes()).unwrap();
+        assert!(node.profiles.is_empty() && !node.hold);
     }
 
     #[test]

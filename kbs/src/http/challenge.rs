@@ -82,5 +82,6 @@ pub fn open(broker: &Broker, cookie: Option<&str>) -> Result<Challenge, Refusal>
             Ok(Challenge { nonce, tee, expires, credential_key: broker.keys.credential.clone() })
         }
         Session::Attested { .. } => Err(refuse(&"the cookie of a session that has attested")),
+        Session::Node { .. } => Err(refuse(&"the cookie of a node's challenge")),
     }
 }

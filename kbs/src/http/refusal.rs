@@ -5,7 +5,7 @@ use sealpod_verifier::VerifyError;
 use serde::Serialize;
 use serde_json::json;
 
-/// Error types of KBS protocol 0.4.0 (kbs-protocol.md 2.8), and two for bodies that HTTP itself refuses.
+/// Error types of KBS protocol 0.4.0 (kbs-protocol.md 2.8), two for bodies that HTTP itself refuses, and one for nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Not an administrator.
@@ -34,6 +34,8 @@ pub enum Kind {
     TokenNotFound,
     /// Not a good token.
     TokenVerifierError,
+    /// No such node is enrolled.
+    NodeNotFound,
     /// A body over its budget.
     BodyTooLarge,
     /// A body that did not come in time, or broke off.
@@ -43,7 +45,7 @@ pub enum Kind {
 impl Kind {
     fn status(self) -> StatusCode {
         match self {
-            Self::InvalidRequestPath | Self::PluginNotFound => StatusCode::NOT_FOUND,
+            Self::InvalidRequestPath | Self::PluginNotFound | Self::NodeNotFound => StatusCode::NOT_FOUND,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::UNAUTHORIZED,

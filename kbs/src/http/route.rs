@@ -1,6 +1,7 @@
 //! Paths and methods.
 
 use super::refusal::{Kind, Refusal};
+use crate::compliance::nodes;
 use hyper::Method;
 use sealpod_evidence::workload::ResourcePath;
 
@@ -23,8 +24,14 @@ pub enum Route {
     Policy(Method),
     /// An administrator adds a Reference Value document.
     Reference,
+    /// A node asks for a challenge.
+    NodeChallenge(String),
+    /// A node answers it.
+    NodeEvidence(String),
 }
 
+/// Ours, beside the protocol's.
+const NODES: &str = "/sealpod/v0/nodes/";
 /// Parameters of a query that are read; the protocol defines none.
 const MAX_QUERY: usize = 16;
 
@@ -35,12 +42,15 @@ pub fn parse(method: &Method, path: &str) -> Result<Route, Refusal> {
         Refusal::new(
             Kind::InvalidRequestPath,
             what,
-            "see KBS protocol 0.4.0: /kbs/v0/auth, /attest, /resource/R/T/T",
+            "see KBS protocol 0.4.0: /kbs/v0/auth, /attest, /resource/R/T/T; for nodes POST /sealpod/v0/nodes/NODE/challenge, /evidence",
         )
     };
     let (get, post) = (*method == Method::GET, *method == Method::POST);
     if path == "/healthz" && get {
         return Ok(Route::Health);
+    }
+    if let Some(rest) = path.strip_prefix(NODES) {
+        return node(rest).filter(|_| post).ok_or_else(unknown);
     }
     let rest = path.strip_prefix("/kbs/v0/").ok_or_else(unknown)?;
     let (plugin, rest) = rest.split_once('/').unwrap_or((rest, ""));
@@ -65,6 +75,16 @@ pub fn parse(method: &Method, path: &str) -> Result<Route, Refusal> {
             let what = format!("there is no plugin {:?}", plugin.chars().take(64).collect::<String>());
             Err(Refusal::new(Kind::PluginNotFound, what, "this broker has one plugin, `resource`"))
         }
+    }
+}
+
+fn node(rest: &str) -> Option<Route> {
+    let (name, what) = rest.split_once('/')?;
+    let name = nodes::name(name).ok()?.to_owned();
+    match what {
+        "challenge" => Some(Route::NodeChallenge(name)),
+        "evidence" => Some(Route::NodeEvidence(name)),
+        _ => None,
     }
 }
 
@@ -117,6 +137,8 @@ mod tests {
             (Method::DELETE, "/kbs/v0/resource/a/b/c", Route::DeleteResource(path)),
             (Method::POST, "/kbs/v0/resource-policy", Route::Policy(Method::POST)),
             (Method::POST, "/kbs/v0/reference-value", Route::Reference),
+            (Method::POST, "/sealpod/v0/nodes/worker-1/challenge", Route::NodeChallenge("worker-1".into())),
+            (Method::POST, "/sealpod/v0/nodes/w.x/evidence", Route::NodeEvidence("w.x".into())),
         ] {
             assert_eq!(parse(&method, text), Ok(route), "{text}");
         }
@@ -131,6 +153,10 @@ mod tests {
             (Method::GET, "/kbs/v0/resource/a/b", Kind::InvalidRequestPath),
             (Method::GET, "/kbs/v0/resource/../b/c", Kind::InvalidRequestPath),
             (Method::PATCH, "/kbs/v0/resource/a/b/c", Kind::InvalidRequestPath),
+            (Method::GET, "/sealpod/v0/nodes/w/challenge", Kind::InvalidRequestPath),
+            (Method::POST, "/sealpod/v0/nodes/w", Kind::InvalidRequestPath),
+            (Method::POST, "/sealpod/v0/nodes/../challenge", Kind::InvalidRequestPath),
+            (Method::POST, "/sealpod/v0/nodes/w/challenge/x", Kind::InvalidRequestPath),
             (Method::GET, "/kbs/v0/pkcs11/wrap-key", Kind::PluginNotFound),
         ] {
             assert_eq!(parse(&method, text).unwrap_err().kind(), kind, "{text}");

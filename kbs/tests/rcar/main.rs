@@ -3,6 +3,7 @@
 mod attest;
 mod azure;
 mod budgets;
+mod nodes;
 mod owner;
 mod release;
 mod support;
