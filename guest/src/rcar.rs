@@ -166,7 +166,7 @@ impl Client {
 }
 
 /// One request whose answer must be a success.
-async fn call(
+pub(crate) async fn call(
     session: &mut Session,
     method: Method,
     path: &str,

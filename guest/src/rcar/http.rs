@@ -26,6 +26,9 @@ const MAX_COOKIE: usize = 4096;
 /// Longest wait for the connection, and for each answer. A broker answers in milliseconds; the machine may be slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The port of https (RFC 9110 section 4.2.2).
+const HTTPS: u16 = 443;
+
 /// A byte stream towards the broker.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Stream for T {}
@@ -85,6 +88,12 @@ impl BrokerUrl {
         let server = ServerName::try_from(host).map_err(|_| error())?;
         Ok(Self { authority: authority.to_string(), server })
     }
+
+    /// Where a socket is to be connected to: name or address without brackets, and port.
+    pub fn address(&self) -> (String, u16) {
+        let port = self.authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        (self.server.to_str().into_owned(), port.unwrap_or(HTTPS))
+    }
 }
 
 /// TLS 1.3 with this PEM's certificates as the only trust anchors.
@@ -133,6 +142,16 @@ impl Session {
     /// Send this token from here on.
     pub fn authorize(&mut self, token: String) {
         self.token = Some(Zeroizing::new(token));
+    }
+
+    /// The cookie that the server gave, for a later connection.
+    pub fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
+    }
+
+    /// Send this cookie, which an earlier connection was given.
+    pub fn resume(&mut self, cookie: String) {
+        self.cookie = Some(cookie);
     }
 
     /// One request and its whole answer.
@@ -197,6 +216,19 @@ mod tests {
             ["http://kbs", "https://", "https://kbs/path", "https://u:p@kbs", "https://kbs?x", "kbs", ""]
         {
             assert!(BrokerUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_url_says_where_to_connect_to() {
+        for (url, host, port) in [
+            ("https://kbs", "kbs", 443),
+            ("https://kbs:8080/", "kbs", 8080),
+            ("https://10.0.2.2:1", "10.0.2.2", 1),
+            ("https://[::1]:1", "::1", 1),
+            ("https://[::1]", "::1", 443),
+        ] {
+            assert_eq!(BrokerUrl::parse(url).unwrap().address(), (host.to_owned(), port), "{url}");
         }
     }
 

@@ -62,13 +62,13 @@ enum Broker {
     SpeaksGarbage,
 }
 
-struct Authority {
-    pem: String,
-    tls: Arc<ServerConfig>,
+pub(crate) struct Authority {
+    pub(crate) pem: String,
+    pub(crate) tls: Arc<ServerConfig>,
 }
 
 /// An authority and a server certificate for `name` from it.
-fn authority(name: &str) -> Authority {
+pub(crate) fn authority(name: &str) -> Authority {
     let ca_key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
