@@ -101,12 +101,11 @@ fn machine(args: &mut Args, spec: &VmSpec) {
         Machine::Tdx { ovmf, mr_config_id } => {
             args.pair("-machine", "q35,kernel-irqchip=split,confidential-guest-support=tdx0");
             args.pair("-cpu", "host");
-            let object = serde_json::json!({
-                "qom-type": "tdx-guest",
-                "id": "tdx0",
-                "mrconfigid": STANDARD.encode(mr_config_id),
-                "quote-generation-socket": {"type": "vsock", "cid": "2", "port": "4050"},
-            });
+            // Written out, so that the order does not hang on how a JSON library was built; base64 needs no escapes.
+            let object = format!(
+                r#"{{"id":"tdx0","mrconfigid":"{}","qom-type":"tdx-guest","quote-generation-socket":{{"cid":"2","port":"4050","type":"vsock"}}}}"#,
+                STANDARD.encode(mr_config_id)
+            );
             args.pair("-object", object);
             args.pair("-bios", ovmf.display());
         }
